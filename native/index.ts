@@ -1,0 +1,113 @@
+/**
+ * The only loader of the addon and its typed face; a leaf. Policy stays in TypeScript: native code validates, makes the system
+ * call and converts. Every failure is an Error with `code`, `errno` and `syscall`, as Node's own are.
+ *
+ * The binaries lie in prebuilds/linux-<arch>/ of the package: covet.node, covet-init, covet-exec.
+ */
+import { existsSync } from 'node:fs';
+import { createRequire } from 'node:module';
+import { join } from 'node:path';
+
+/** A SEQPACKET socket with descriptors: covet-init's wire, a worker's hand-off, a hand-over pair. Owns the descriptor. */
+export interface PacketSocket {
+  /** Queued in order when the socket is full (at most 1,024 packets, then ENOBUFS is thrown); the caller keeps its own copies of `fds`. Throws EPIPE, ECONNRESET, EMSGSIZE, EBADF. */
+  send(text: string, fds?: readonly number[]): void;
+  /** Waits, blocking the thread, for one packet. null on EOF; throws ETIMEDOUT after `timeoutMs`. For boot, and for a worker's listen(). */
+  receive(timeoutMs: number): Packet | null;
+  /** Starts reading from the event loop; received descriptors are CLOEXEC and the callback owns them. `onEnd` once, at EOF or error. */
+  start(onPacket: (text: string, fds: number[]) => void, onEnd: (error: Error | null) => void): void;
+  ref(): void;
+  unref(): void;
+  close(): void;
+  readonly fd: number;
+}
+
+export interface Packet {
+  readonly text: string;
+  readonly fds: number[];
+}
+
+/** What a TCP listener's queue looks like (TCP_INFO): `listening` is tcpi_state === TCP_LISTEN, depth is tcpi_unacked. */
+export interface QueueState {
+  readonly listening: boolean;
+  readonly depth: number;
+  readonly max: number;
+}
+
+/**
+ * Copies workers' pipes to files on a thread of its own: tee, find the last newline, write, then consume. A line is repeated at
+ * worst, never lost; lines of several sources are not torn. A full disk holds for `stallMs` and then drops, counted.
+ */
+export interface LogCopier {
+  /** A stream is one file. `timestamps` puts an ISO time before each line. Rotates to path.1 … path.`files` at `maxBytes` (0: never). Throws as open(2). */
+  openStream(id: number, path: string, options: { maxBytes: number; files: number; timestamps: boolean; stallMs: number }): void;
+  closeStream(id: number): void;
+  /** The read end of a worker's pipe; the copier keeps a duplicate and closes it at EOF. */
+  addSource(streamId: number, sourceId: number, fd: number): void;
+  /** Resolves when everything now in the stream's pipes is in its file. */
+  flush(streamId: number): Promise<void>;
+  /** Opens the files again by name (an outside logrotate moved them). */
+  reopen(): void;
+  stats(): { bytes: number; lines: number; droppedBytes: number };
+  close(): void;
+}
+
+export interface LogCopierEvents {
+  /** Coalesced: the stream's file is `size` bytes long now; `rotated` when it began anew. */
+  onGrown(streamId: number, size: number, rotated: boolean): void;
+  /** A source's writers are all gone and everything it wrote is in the file. */
+  onSourceEnd(streamId: number, sourceId: number): void;
+  /** Writing failed: `droppedBytes` since the last call were given up (0: only stalled). */
+  onTrouble(streamId: number, code: string, droppedBytes: number): void;
+}
+
+export interface Native {
+  PacketSocket: new (fd: number) => PacketSocket;
+  LogCopier: new (events: LogCopierEvents) => LogCopier;
+  /** AF_UNIX pair, CLOEXEC, non-blocking. */
+  socketPair(kind: 'seqpacket' | 'stream'): [number, number];
+  /** F_DUPFD_CLOEXEC. */
+  duplicate(fd: number): number;
+  closeFd(fd: number): void;
+  setCloexec(fd: number, on: boolean): void;
+  /** CLOEXEC for every open descriptor from `first` on: node's own sweep stops at the first hole. */
+  setCloexecFrom(first: number): void;
+  /**
+   * Attaches the classic program that picks among `indices` of the socket's reuseport group (a repeated index is a weight);
+   * with `steer`, connections whose source is loopback:`port` go to `index`. Replaces the previous program atomically. EPERM on a lent socket (SO_LOCK_FILTER).
+   */
+  attachSelector(fd: number, indices: readonly number[], steer?: { readonly port: number; readonly index: number }): void;
+  queueState(fd: number): QueueState;
+  /** listen(2) again: sets the backlog of a listening socket; brings a shut-down one back. */
+  listenAgain(fd: number, backlog: number): void;
+  /** The address a socket is bound to; for a Unix socket { path }. */
+  socketName(fd: number): { address: string; port: number; family: 4 | 6 } | { path: string };
+  pidfdOpen(pid: number): number;
+  /** ESRCH when the process is gone. Signal by number. */
+  pidfdSignal(pidfd: number, signal: number): void;
+  peerCredentials(fd: number): { pid: number; uid: number; gid: number };
+  /** sched_getaffinity of a process (0: this one), CPU numbers. */
+  affinity(pid: number): number[];
+  /** Replaces this process; descriptors in `keep` survive, everything else is CLOEXEC. Returns only by throwing. */
+  execve(path: string, argv: readonly string[], env: readonly string[], keep: readonly number[]): never;
+  /** What this host allows, each tried and not guessed: 'ok' or the error's code. */
+  probe(): { reuseportBpf: string; ebpf: string; ioUring: string; pidfd: string; pidfdInfoExit: string; ptraceScope: number };
+}
+
+/** Where the binaries of this machine's architecture are. Throws COVET-worded Error when there are none. */
+export function binary(name: 'covet.node' | 'covet-init' | 'covet-exec'): string {
+  // dist/*.mjs and dist/*.cjs lie one level below the package, as native/index.ts does.
+  const path = join(import.meta.dirname, '..', 'prebuilds', `linux-${process.arch}`, name);
+  if (existsSync(path)) return path;
+  throw new Error(
+    `Expected ${name} for linux-${process.arch} in the package, found none. Build it (needs g++, make, python3): node ${join(import.meta.dirname, '..', 'scripts', 'build-native.mjs')}`,
+  );
+}
+
+let loaded: Native | undefined;
+
+/** The addon, loaded at the first call (~1 ms). */
+export function native(): Native {
+  loaded ??= createRequire(import.meta.url)(binary('covet.node')) as Native;
+  return loaded;
+}

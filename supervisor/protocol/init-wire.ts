@@ -1,0 +1,71 @@
+/**
+ * The wire between covet-init and the supervisor: one SEQPACKET pair, inherited as fd 3.
+ *
+ * A packet is one line of text, `verb id key=value key=value…`, plus descriptors by SCM_RIGHTS. Values are
+ * percent-encoded, so that a packet reads well in strace and splits on spaces. `id` joins a reply to its request;
+ * 0 marks what covet-init says unasked. Unknown keys are ignored and unknown verbs answered with `error`, so that
+ * either side may be one version ahead. native/init/wire.h is the same codec in C++; test/golden/ holds its bytes.
+ */
+
+export const INIT_WIRE_VERSION = { min: 1, max: 1 } as const;
+/** One packet, text only; a SEQPACKET socket's default buffer takes it whole. */
+export const INIT_PACKET_BYTES_MAX = 65_536;
+/** Descriptors in one packet; the kernel's limit is 253 (SCM_MAX_FD). */
+export const INIT_PACKET_FDS_MAX = 64;
+
+/**
+ * Requests, supervisor → covet-init, with the reply and its descriptors in order.
+ *
+ * | request | keys | reply | descriptors of the reply |
+ * |---|---|---|---|
+ * | hello  | min max | `hello version pid`, then one `group`, `member`, `worker`, `exited` each for what is held, then `end` | see below |
+ * | listen | group family=tcp4\|tcp6\|unix host port dual=0\|1 backlog slot halves=1\|2; unix: path uid gid | `listening port halves a b guard` (indices in the reuseport group) | [A, B, guard], [A], or the unix socket |
+ * | append | group slot | `appended a b` | [A, B] or [A] |
+ * | close  | group | `ok` | |
+ * | worker | key out err | `worker` | [channel ours, channel theirs, handoff ours, handoff theirs, out r, out w, err r, err w, report w] |
+ * | note   | key text | `ok` | the text is kept with the worker and told at the next hello |
+ * | forget | key | `ok` | the record of a worker that exited, or never ran, and its descriptors are let go |
+ * | ready  | | `ok` | tells whoever started covet-init that the supervisor serves |
+ * | quit   | code | – | every worker left is killed, then covet-init exits with the code |
+ *
+ * Unasked, covet-init → supervisor:
+ * | verb | keys | descriptors |
+ * |---|---|---|
+ * | running | key pid start (clock ticks after boot, /proc/PID/stat field 22) | [pidfd] |
+ * | failed  | key stage errno: covet-exec could not start it | |
+ * | exited  | key pid status (the raw wait status); told again at each hello until `forget` | |
+ * | signal  | name: SIGTERM, SIGINT or SIGHUP was sent to covet-init | |
+ *
+ * At hello: `group key family host port dual backlog halves` · `member group slot half=0|1|-1 index` with [fd] (half −1 is the
+ * guard) · `worker key pid start note` with [channel, handoff, out r, err r] and [pidfd] last when pid is not 0.
+ *
+ * A failure is `error errno code syscall` with the request's id.
+ */
+export interface InitPacket {
+  readonly verb: string;
+  readonly id: number;
+  readonly fields: Readonly<Record<string, string>>;
+}
+
+/** Writes a packet's text. Throws RangeError when it is longer than INIT_PACKET_BYTES_MAX. */
+export function encodeInitPacket(packet: InitPacket): string {
+  let text = `${packet.verb} ${packet.id}`;
+  for (const [key, value] of Object.entries(packet.fields)) text += ` ${key}=${encodeURIComponent(value)}`;
+  if (Buffer.byteLength(text) > INIT_PACKET_BYTES_MAX) {
+    throw new RangeError(`Expected a packet of at most ${INIT_PACKET_BYTES_MAX} bytes, got ${Buffer.byteLength(text)}`);
+  }
+  return text;
+}
+
+/** Reads a packet's text. Throws SyntaxError on anything else. */
+export function decodeInitPacket(text: string): InitPacket {
+  const [verb = '', id = '', ...pairs] = text.split(' ');
+  if (!/^[a-z]+$/.test(verb) || !/^\d+$/.test(id)) throw new SyntaxError(`Expected "verb id key=value…", got ${JSON.stringify(text.slice(0, 80))}`);
+  const fields: Record<string, string> = Object.create(null) as Record<string, string>;
+  for (const pair of pairs) {
+    const at = pair.indexOf('=');
+    if (at < 1) throw new SyntaxError(`Expected key=value, got ${JSON.stringify(pair.slice(0, 80))}`);
+    fields[pair.slice(0, at)] = decodeURIComponent(pair.slice(at + 1));
+  }
+  return { verb, id: Number(id), fields };
+}
