@@ -6,7 +6,7 @@
  */
 import { existsSync } from 'node:fs';
 import { createRequire } from 'node:module';
-import { join } from 'node:path';
+import { dirname, join } from 'node:path';
 
 /** A SEQPACKET socket with descriptors: covet-init's wire, a worker's hand-off, a hand-over pair. Owns the descriptor. */
 export interface PacketSocket {
@@ -94,13 +94,24 @@ export interface Native {
   probe(): { reuseportBpf: string; ebpf: string; ioUring: string; pidfd: string; pidfdInfoExit: string; ptraceScope: number };
 }
 
-/** Where the binaries of this machine's architecture are. Throws COVET-worded Error when there are none. */
+/** The package's folder: the nearest above this file with a package.json, for the sources, dist/ and build/test/ alike. */
+export function packageRoot(): string {
+  let folder: string = import.meta.dirname;
+  while (!existsSync(join(folder, 'package.json'))) {
+    const parent = dirname(folder);
+    if (parent === folder) throw new Error(`Expected a package.json above ${import.meta.dirname}, found none. Reinstall covet-pm.`);
+    folder = parent;
+  }
+  return folder;
+}
+
+/** Where a binary of this machine's architecture is. Throws an Error that says how to build it when there is none. */
 export function binary(name: 'covet.node' | 'covet-init' | 'covet-exec'): string {
-  // dist/*.mjs and dist/*.cjs lie one level below the package, as native/index.ts does.
-  const path = join(import.meta.dirname, '..', 'prebuilds', `linux-${process.arch}`, name);
+  const root = packageRoot();
+  const path = join(root, 'prebuilds', `linux-${process.arch}`, name);
   if (existsSync(path)) return path;
   throw new Error(
-    `Expected ${name} for linux-${process.arch} in the package, found none. Build it (needs g++, make, python3): node ${join(import.meta.dirname, '..', 'scripts', 'build-native.mjs')}`,
+    `Expected ${name} for linux-${process.arch} in the package, found none. Build it (needs g++, make, python3): node ${join(root, 'scripts', 'build-native.mjs')}`,
   );
 }
 

@@ -1,0 +1,83 @@
+/**
+ * Bundles the TypeScript into the few files that ship, and the tests into build/test.
+ *
+ *   node scripts/build.mjs          dist/ and its types
+ *   node scripts/build.mjs --tests  build/test/**.test.mjs, one bundle a test file
+ *
+ * Everything of ours is bundled (start-up, memory); the packages named in `dependencies` stay outside and are imported lazily.
+ */
+import { execFileSync } from 'node:child_process';
+import { chmodSync, readFileSync, readdirSync, rmSync, statSync } from 'node:fs';
+import { join, relative } from 'node:path';
+import { fileURLToPath } from 'node:url';
+import { build } from 'esbuild';
+
+const root = fileURLToPath(new URL('..', import.meta.url));
+const manifest = JSON.parse(readFileSync(join(root, 'package.json'), 'utf8'));
+const external = Object.keys(manifest.dependencies);
+const common = {
+  absWorkingDir: root,
+  bundle: true,
+  platform: 'node',
+  target: 'node20.19',
+  define: { COVET_VERSION: JSON.stringify(manifest.version) },
+  logLevel: 'warning',
+  external,
+};
+/** CommonJS that `import`s inside ESM bundles may still call require(). */
+const requireBanner = { js: "import { createRequire as __createRequire } from 'node:module'; const require = __createRequire(import.meta.url);" };
+/** In a CommonJS bundle import.meta is empty; these two are all we use of it. */
+const cjsMeta = { 'import.meta.dirname': '__dirname', 'import.meta.url': '__filename' };
+
+async function buildProduct() {
+  rmSync(join(root, 'dist'), { recursive: true, force: true });
+  await build({
+    ...common,
+    entryPoints: { supervisor: 'supervisor/main.ts', index: 'supervisor/index.ts', cli: 'dashboard/cli/main.ts', worker: 'worker/sdk.ts' },
+    outdir: 'dist',
+    outExtension: { '.js': '.mjs' },
+    format: 'esm',
+    splitting: true,
+    chunkNames: '[name]-[hash]',
+    banner: requireBanner,
+  });
+  await build({
+    ...common,
+    entryPoints: { 'covet-pm': 'dashboard/cli/fast.ts', preload: 'worker/preload.ts' },
+    outdir: 'dist',
+    outExtension: { '.js': '.cjs' },
+    format: 'cjs',
+    minifySyntax: true,
+    define: { ...common.define, ...cjsMeta },
+    external: [...external, './cli.mjs'],
+  });
+  chmodSync(join(root, 'dist/covet-pm.cjs'), 0o755);
+  execFileSync(join(root, 'node_modules/.bin/tsc'), ['-p', 'tsconfig.types.json'], { cwd: root, stdio: 'inherit' });
+}
+
+async function buildTests() {
+  const outdir = join(root, 'build', 'test');
+  rmSync(outdir, { recursive: true, force: true });
+  const entryPoints = testFiles(join(root, 'test'));
+  await build({
+    ...common,
+    entryPoints,
+    outdir,
+    outbase: join(root, 'test'),
+    outExtension: { '.js': '.mjs' },
+    format: 'esm',
+    packages: 'external',
+    sourcemap: 'inline',
+  });
+}
+
+function testFiles(folder) {
+  return readdirSync(folder).flatMap((name) => {
+    const path = join(folder, name);
+    if (statSync(path).isDirectory()) return name === 'fixtures' ? [] : testFiles(path);
+    return name.endsWith('.test.ts') ? [relative(root, path)] : [];
+  });
+}
+
+if (process.argv.includes('--tests')) await buildTests();
+else await buildProduct();

@@ -1,0 +1,96 @@
+/**
+ * The one table of errors: code → message and exit code. A message says what was expected, what was got and what to do.
+ * docs/errors.md is generated from it (scripts/docs.mjs) and a test keeps the two in step.
+ *
+ * `{name}` in a template is filled from the error's details.
+ */
+
+export const EXIT = { done: 0, failed: 1, usage: 2, noSupervisor: 3, deadline: 124, runFailed: 125 } as const;
+
+export const ERRORS = {
+  COVET_ERR_USAGE_COMMAND: { exit: EXIT.usage, message: 'Unknown command `{got}`{near}. `covet-pm --help` lists them.' },
+  COVET_ERR_USAGE_FLAG: { exit: EXIT.usage, message: 'Unknown option `{got}` for `{command}`{near}. `covet-pm {command} --help` lists them.' },
+  COVET_ERR_USAGE_VALUE: { exit: EXIT.usage, message: 'Expected `{option}` to be {expected}, got {got}.' },
+  COVET_ERR_USAGE_MISSING: { exit: EXIT.usage, message: 'Expected {expected}. Usage: {usage}' },
+  COVET_ERR_CONFIG_FIELD: { exit: EXIT.usage, message: 'Expected `{field}` to be {expected}, got {got}.' },
+  COVET_ERR_CONFIG_UNKNOWN: { exit: EXIT.usage, message: 'Unknown field `{field}`{near}.' },
+  COVET_ERR_CONFIG_CONFLICT: { exit: EXIT.usage, message: '{reason}' },
+  COVET_ERR_SUPERVISOR_ABSENT: { exit: EXIT.noSupervisor, message: 'No supervisor runs for {home}. `covet-pm start app.js` starts one.' },
+  COVET_ERR_SUPERVISOR_START: { exit: EXIT.failed, message: 'The supervisor did not start: {reason}' },
+  COVET_ERR_SUPERVISOR_STOPPING: { exit: EXIT.failed, message: 'The supervisor is stopping; it takes no more work. Start it again with `covet-pm resurrect`.' },
+  COVET_ERR_SUPERVISOR_VERSION: { exit: EXIT.failed, message: 'This covet-pm speaks control protocol {ours}, the running supervisor {theirs}. Use the version that started it.' },
+  COVET_ERR_SUPERVISOR_FOREIGN: { exit: EXIT.failed, message: 'The supervisor of {home} belongs to uid {owner}, you are uid {uid}. Run as that user, or set COVET_HOME to a home of your own.' },
+  COVET_ERR_HOME_UNUSABLE: { exit: EXIT.failed, message: 'Cannot use {home} as COVET_HOME: {reason}. Set COVET_HOME to a directory you own and can write.' },
+  COVET_ERR_HOME_PATH: { exit: EXIT.failed, message: 'The control socket path would be {bytes} bytes ({path}), a Unix socket takes 107. Set COVET_HOME to a shorter path.' },
+  COVET_ERR_NATIVE_MISSING: { exit: EXIT.failed, message: '{reason}' },
+  COVET_ERR_APP_EXISTS: { exit: EXIT.failed, message: 'An app named `{app}` exists already ({status}). Use `covet-pm reload {app}` for new code, or `--name` for a second one.' },
+  COVET_ERR_APP_UNKNOWN: { exit: EXIT.failed, message: 'No app named `{app}`{near}. `covet-pm list` shows them.' },
+  COVET_ERR_APP_BUSY: { exit: EXIT.failed, message: '`{app}` is {doing}; {verb} is refused until that ends. `covet-pm list` shows its progress.' },
+  COVET_ERR_APP_NOT_RUNNING: { exit: EXIT.failed, message: '`{app}` is {status}; there is nothing to {verb}. `covet-pm start {app}` starts it.' },
+  COVET_ERR_APP_LIMIT: { exit: EXIT.failed, message: 'Expected at most {max} apps, this would be one more.' },
+  COVET_ERR_APP_SCRIPT: { exit: EXIT.failed, message: 'Cannot run {path}: {reason}.' },
+  COVET_ERR_APP_FAILED: { exit: EXIT.failed, message: '`{app}` failed: {reason}' },
+  COVET_ERR_APP_TYPESCRIPT: { exit: EXIT.failed, message: 'Cannot run {path}: Node {node} does not strip types (22.18 does) and tsx is not installed in {cwd}. Use a newer Node, or `npm install tsx` there.' },
+  COVET_ERR_RELOAD_FAILED: { exit: EXIT.failed, message: 'Reload of `{app}` to generation {generation} failed: {reason} The old workers serve on.' },
+  COVET_ERR_RELOAD_ENDED: { exit: EXIT.failed, message: 'Reload of `{app}` ended by {by}.' },
+  COVET_ERR_STATE_WRITE: { exit: EXIT.failed, message: 'Could not save {path}: {reason}. Nothing was changed.' },
+  COVET_ERR_STATE_READ: { exit: EXIT.failed, message: '{path} is not readable as state: {reason}. It was kept as {kept}.' },
+  COVET_ERR_CONTROL_FRAME: { exit: EXIT.failed, message: 'Expected a JSON-RPC 2.0 request of at most {max} bytes a line, got {got}.' },
+  COVET_ERR_CONTROL_METHOD: { exit: EXIT.failed, message: 'Unknown operation `{got}`{near}.' },
+  COVET_ERR_CONTROL_PEER: { exit: EXIT.failed, message: 'Uid {uid} may not use this supervisor, which belongs to uid {owner}.' },
+  COVET_ERR_CONTROL_LOST: { exit: EXIT.failed, message: 'The connection to the supervisor ended before it answered{detail}.' },
+  COVET_ERR_DEADLINE: { exit: EXIT.deadline, message: '{what} did not end within {ms} ms.' },
+  COVET_ERR_INTERNAL: { exit: EXIT.failed, message: 'This should not happen: {reason}. Please report it with `covet-pm doctor --json`.' },
+} as const satisfies Record<`COVET_ERR_${string}`, { exit: number; message: string }>;
+
+export type ErrorCode = keyof typeof ERRORS;
+export type ErrorDetails = Readonly<Record<string, string | number>>;
+
+/** An operating error of the table. `details` fill the message and travel over the control socket with `code`. */
+export class CovetError extends Error {
+  readonly code: ErrorCode;
+  readonly details: ErrorDetails;
+  override readonly name = 'CovetError';
+
+  constructor(code: ErrorCode, details: ErrorDetails = {}, options?: { cause?: unknown }) {
+    super(fill(ERRORS[code].message, details), options);
+    this.code = code;
+    this.details = details;
+  }
+
+  get exitCode(): number {
+    return ERRORS[this.code].exit;
+  }
+}
+
+export function isErrorCode(code: unknown): code is ErrorCode {
+  return typeof code === 'string' && Object.hasOwn(ERRORS, code);
+}
+
+/** ` Did you mean `x`?` for the nearest of `known` within two edits, else nothing; for the `{near}` of a message. */
+export function nearMatch(got: string, known: Iterable<string>): string {
+  let best = '';
+  let least = 3;
+  for (const candidate of known) {
+    const distance = editDistance(got, candidate, least);
+    if (distance < least) [best, least] = [candidate, distance];
+  }
+  return best === '' ? '' : `. Did you mean \`${best}\`?`;
+}
+
+function fill(template: string, details: ErrorDetails): string {
+  return template.replace(/\{(\w+)\}/g, (_, key: string) => String(details[key] ?? '')).replace('?.', '?');
+}
+
+function editDistance(a: string, b: string, max: number): number {
+  if (Math.abs(a.length - b.length) >= max) return max;
+  let row = Array.from({ length: b.length + 1 }, (_, i) => i);
+  for (let i = 1; i <= a.length; i++) {
+    const next = [i];
+    for (let j = 1; j <= b.length; j++) {
+      next[j] = Math.min(row[j]! + 1, next[j - 1]! + 1, row[j - 1]! + (a[i - 1] === b[j - 1] ? 0 : 1));
+    }
+    row = next;
+  }
+  return row[b.length]!;
+}

@@ -1,0 +1,32 @@
+/**
+ * Every write of a state is one event; operations and problems are events too. Names are noun.past and cross wires and disks:
+ * never renamed. `events` subscriptions, the history on disk and `describe` all show these objects.
+ */
+import type { AppStatus, ListenerCondition, SlotState } from './states.ts';
+
+interface EventBase {
+  /** Of this supervisor's history, rising by one. */
+  readonly seq: number;
+  /** Wall clock, ISO 8601. */
+  readonly at: string;
+}
+
+export type CovetEvent = EventBase & EventBody;
+
+export type EventBody =
+  | { readonly type: 'slot.changed'; readonly app: string; readonly slot: number; readonly generation: number; readonly from: SlotState; readonly to: SlotState; readonly event: string; readonly reason: string; readonly pid: number }
+  | { readonly type: 'app.changed'; readonly app: string; readonly from: AppStatus | 'none'; readonly to: AppStatus | 'none'; readonly reason: string }
+  | { readonly type: 'worker.exited'; readonly app: string; readonly slot: number; readonly generation: number; readonly pid: number; readonly code: number | null; readonly signal: string | null; readonly uptimeMs: number; readonly expected: boolean }
+  | { readonly type: 'listener.changed'; readonly app: string; readonly listener: string; readonly from: ListenerCondition; readonly to: ListenerCondition; readonly reason: string }
+  | { readonly type: 'listener.flipped'; readonly app: string; readonly listener: string; readonly generation: number; readonly half: 'A' | 'B' }
+  | { readonly type: 'listener.rebuilt'; readonly app: string; readonly listener: string; readonly slot: number; readonly reason: string }
+  | { readonly type: 'reload.started'; readonly app: string; readonly generation: number; readonly mode: 'overlap' | 'replace' }
+  | { readonly type: 'reload.flipped'; readonly app: string; readonly generation: number }
+  | { readonly type: 'reload.finished'; readonly app: string; readonly generation: number; readonly durationMs: number }
+  | { readonly type: 'reload.failed'; readonly app: string; readonly generation: number; readonly reason: string }
+  | { readonly type: 'app.degraded'; readonly app: string; readonly reason: string }
+  | { readonly type: 'orphans.swept'; readonly app: string; readonly count: number }
+  | { readonly type: 'log.dropped'; readonly app: string; readonly stream: 'out' | 'err'; readonly bytes: number; readonly reason: string }
+  | { readonly type: 'worker.misbehaved'; readonly app: string; readonly slot: number; readonly reason: string }
+  | { readonly type: 'supervisor.started'; readonly version: string; readonly pid: number }
+  | { readonly type: 'supervisor.stopping'; readonly reason: string };

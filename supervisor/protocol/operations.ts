@@ -1,0 +1,172 @@
+/**
+ * Operations are data: name, kind, input schema, and the type of what comes back. The CLI, the control socket and the typed client
+ * are made from this table; the handlers are supervisor/operations/<name>.ts.
+ *
+ * Kinds: `read` changes nothing; `run` changes what runs; `define` can make the supervisor execute code it did not know.
+ * A subscription's request answers at once and its items follow (rpc.ts).
+ */
+import * as v from 'valibot';
+import { appConfigSchema } from './config.ts';
+import type { CovetEvent } from './events.ts';
+import type { AppStatus, ListenerCondition, SlotState } from './states.ts';
+import { SLOTS_MAX } from './units.ts';
+import type { DrainCounts } from './worker-wire.ts';
+
+const appName = v.pipe(v.string('the name of an app'), v.minLength(1, 'the name of an app'), v.maxLength(64, 'the name of an app'));
+const callerEnv = v.record(v.string(), v.string());
+const none = v.optional(v.strictObject({}), {});
+const target = v.strictObject({ app: appName });
+
+export const OPERATIONS = {
+  ping: { kind: 'read', input: none, summary: 'Say that the supervisor lives, and which it is.' },
+  list: { kind: 'read', input: none, summary: 'Every app and its workers.' },
+  describe: { kind: 'read', input: v.strictObject({ app: appName, showEnv: v.optional(v.boolean(), false) }), summary: 'One app in full: config, workers, listeners, last log lines, last events.' },
+  doctor: { kind: 'read', input: none, summary: 'What the host allows, what each app got and why, what to change.' },
+  start: {
+    kind: 'define',
+    input: v.strictObject({ config: appConfigSchema, env: callerEnv }),
+    summary: 'Run an app; answers when every worker is ready, or with why not.',
+  },
+  startStopped: { kind: 'run', input: v.strictObject({ app: appName }), summary: 'Run an app that was stopped or failed, as it was.' },
+  scale: { kind: 'run', input: v.strictObject({ app: appName, instances: v.union([v.pipe(v.number(), v.integer(), v.minValue(1), v.maxValue(SLOTS_MAX)), v.literal('max')], `an integer from 1 to ${SLOTS_MAX} or "max"`) }), summary: 'Change how many workers an app has.' },
+  reload: { kind: 'run', input: v.strictObject({ app: appName, env: v.optional(callerEnv) }), summary: 'Replace every worker without losing a connection. `env` given: the environment becomes this.' },
+  restart: { kind: 'run', input: v.strictObject({ app: appName, env: v.optional(callerEnv) }), summary: 'Stop, then start.' },
+  stop: { kind: 'run', input: target, summary: 'Drain and end every worker; the app stays known.' },
+  delete: { kind: 'run', input: target, summary: 'Stop, and forget the app.' },
+  kill: { kind: 'run', input: none, summary: 'Drain and end every app, then the supervisor; what was wanted stays on disk.' },
+  resurrect: { kind: 'run', input: none, summary: 'Run what was wanted when the supervisor ended.' },
+  logs: {
+    kind: 'read',
+    subscription: true,
+    input: v.strictObject({ app: v.optional(appName), streams: v.optional(v.picklist(['both', 'out', 'err']), 'both'), lines: v.optional(v.pipe(v.number(), v.integer(), v.minValue(0), v.maxValue(100_000)), 15), follow: v.optional(v.boolean(), false) }),
+    summary: "An app's last log lines, and those that follow.",
+  },
+  events: {
+    kind: 'read',
+    subscription: true,
+    input: v.strictObject({ app: v.optional(appName), last: v.optional(v.pipe(v.number(), v.integer(), v.minValue(0), v.maxValue(10_000)), 20), follow: v.optional(v.boolean(), false) }),
+    summary: 'What happened, and what happens.',
+  },
+} as const satisfies Record<string, { kind: 'read' | 'run' | 'define'; subscription?: true; input: v.GenericSchema; summary: string }>;
+
+export type OperationName = keyof typeof OPERATIONS;
+export type OperationInput<N extends OperationName> = v.InferInput<(typeof OPERATIONS)[N]['input']>;
+export type OperationParsed<N extends OperationName> = v.InferOutput<(typeof OPERATIONS)[N]['input']>;
+
+export interface WorkerView {
+  readonly slot: number;
+  /** 0 when there is no process. */
+  readonly pid: number;
+  readonly state: SlotState;
+  readonly generation: number;
+  /** The CPUs it may run on. */
+  readonly cpus: readonly number[];
+  readonly restarts: number;
+  readonly uptimeMs: number;
+  readonly cpuPercent: number;
+  readonly rssBytes: number;
+}
+
+export interface AppView {
+  readonly name: string;
+  readonly status: AppStatus;
+  readonly wanted: number;
+  readonly generation: number;
+  readonly listen: readonly string[];
+  readonly workers: readonly WorkerView[];
+}
+
+export interface ListView {
+  readonly apiVersion: 1;
+  readonly init: { readonly pid: number };
+  readonly supervisor: { readonly pid: number; readonly version: string; readonly startedAt: string };
+  readonly apps: readonly AppView[];
+}
+
+export interface ListenerView {
+  readonly listener: string;
+  readonly condition: ListenerCondition;
+  /** bpf: the kernel program picks the worker; hash: one socket a slot and the kernel's hash; shared: one socket for all; own: bound by the worker itself. */
+  readonly dispatch: 'bpf' | 'hash' | 'shared' | 'own';
+  readonly half: 'A' | 'B' | null;
+  /** Slots in the set, and connections waiting in each slot's queue now. */
+  readonly eligible: readonly number[];
+  readonly queued: readonly number[];
+  readonly backlog: number;
+}
+
+export interface DescribeView extends AppView {
+  readonly apiVersion: 1;
+  readonly config: Readonly<Record<string, unknown>>;
+  /** Names only, unless `showEnv` was asked for. */
+  readonly env: Readonly<Record<string, string>> | readonly string[];
+  readonly mode: 'cluster' | 'fork' | 'self-bound';
+  readonly reload: 'overlap' | 'replace';
+  readonly stopTimeoutMs: number;
+  readonly pin: { readonly on: boolean; readonly why: string };
+  readonly listeners: readonly ListenerView[];
+  readonly lastExit: string | null;
+  readonly logs: { readonly out: string; readonly err: string; readonly lastLines: readonly string[] };
+  readonly events: readonly CovetEvent[];
+}
+
+export interface PingView {
+  readonly apiVersion: 1;
+  readonly version: string;
+  readonly control: { readonly min: number; readonly max: number };
+  readonly init: { readonly pid: number };
+  readonly supervisor: { readonly pid: number };
+}
+
+/** What a leaving generation's connections came to, summed over its workers. */
+export interface StopView {
+  readonly apiVersion: 1;
+  readonly app: AppView;
+  readonly drain: DrainCounts;
+  /** Workers that had to be killed. */
+  readonly killed: number;
+}
+
+export interface ReloadView extends StopView {
+  readonly mode: 'overlap' | 'replace';
+  readonly generation: number;
+  readonly durationMs: number;
+}
+
+export interface LogItem {
+  readonly app: string;
+  readonly stream: 'out' | 'err';
+  readonly line: string;
+}
+
+export interface DoctorFinding {
+  readonly level: 'ok' | 'note' | 'warning';
+  readonly what: string;
+  readonly found: string;
+  /** What to do; empty when nothing is. */
+  readonly advice: string;
+}
+
+export interface DoctorView {
+  readonly apiVersion: 1;
+  readonly findings: readonly DoctorFinding[];
+}
+
+/** What each operation answers; a subscription's entry is the type of its items. */
+export interface OperationResults {
+  ping: PingView;
+  list: ListView;
+  describe: DescribeView;
+  doctor: DoctorView;
+  start: { readonly apiVersion: 1; readonly app: AppView };
+  startStopped: { readonly apiVersion: 1; readonly app: AppView };
+  scale: { readonly apiVersion: 1; readonly app: AppView };
+  reload: ReloadView;
+  restart: { readonly apiVersion: 1; readonly app: AppView };
+  stop: StopView;
+  delete: StopView;
+  kill: { readonly apiVersion: 1; readonly apps: number };
+  resurrect: ListView;
+  logs: LogItem;
+  events: CovetEvent;
+}
