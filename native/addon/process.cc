@@ -1,0 +1,68 @@
+// pidfdOpen, pidfdSignal, affinity, execve.
+#include "addon/process.h"
+
+#include <limits>
+
+#include "addon/args.h"
+#include "sys/affinity.h"
+#include "sys/exec.h"
+#include "sys/pidfd.h"
+#include "addon/throw.h"
+
+namespace covet {
+
+namespace {
+
+constexpr int PID_MAX = std::numeric_limits<int>::max();
+constexpr int SIGNAL_MAX = 64;
+
+Napi::Value bindPidfdOpen(const Napi::CallbackInfo& info) {
+  Args args(info);
+  int pid = static_cast<int>(args.integer(args[0], "pid", 1, PID_MAX));
+  if (!args.ok()) return info.Env().Undefined();
+  Result<Fd> pidfd = pidfdOpen(pid);
+  if (!pidfd.ok()) return throwErrno(info.Env(), pidfd.error());
+  return Napi::Number::New(info.Env(), pidfd->release());
+}
+
+Napi::Value bindPidfdSignal(const Napi::CallbackInfo& info) {
+  Args args(info);
+  int pidfd = args.descriptor(args[0], "pidfd");
+  int signal = static_cast<int>(args.integer(args[1], "signal", 0, SIGNAL_MAX));
+  if (!args.ok()) return info.Env().Undefined();
+  Status sent = pidfdSignal(pidfd, signal);
+  if (!sent.ok()) return throwErrno(info.Env(), sent.error());
+  return info.Env().Undefined();
+}
+
+Napi::Value bindAffinity(const Napi::CallbackInfo& info) {
+  Args args(info);
+  int pid = static_cast<int>(args.integer(args[0], "pid", 0, PID_MAX));
+  if (!args.ok()) return info.Env().Undefined();
+  Result<std::vector<int>> cpus = affinity(pid);
+  if (!cpus.ok()) return throwErrno(info.Env(), cpus.error());
+  Napi::Array array = Napi::Array::New(info.Env(), cpus->size());
+  for (uint32_t i = 0; i < cpus->size(); i++) array.Set(i, Napi::Number::New(info.Env(), (*cpus)[i]));
+  return array;
+}
+
+Napi::Value bindExecve(const Napi::CallbackInfo& info) {
+  Args args(info);
+  std::string path = args.textWithoutNul(args[0], "path");
+  std::vector<std::string> argv = args.texts(args[1], "argv");
+  std::vector<std::string> env = args.texts(args[2], "env");
+  std::vector<int> keep = args.descriptors(args[3], "keep");
+  if (!args.ok()) return info.Env().Undefined();
+  return throwErrno(info.Env(), execClean(path, argv, env, keep), path);
+}
+
+}  // namespace
+
+void exportProcess(Napi::Env env, Napi::Object exports) {
+  exports.Set("pidfdOpen", Napi::Function::New<bindPidfdOpen>(env, "pidfdOpen"));
+  exports.Set("pidfdSignal", Napi::Function::New<bindPidfdSignal>(env, "pidfdSignal"));
+  exports.Set("affinity", Napi::Function::New<bindAffinity>(env, "affinity"));
+  exports.Set("execve", Napi::Function::New<bindExecve>(env, "execve"));
+}
+
+}  // namespace covet
