@@ -1,0 +1,69 @@
+// The order of a group's sockets; see group_sockets.h.
+#include "init/group_sockets.h"
+
+#include "sys/reuseport.h"
+
+namespace covet {
+
+namespace {
+
+Status addBound(Group& group, int slot, int half) {
+  Result<Fd> fd = tcpSocket(group.address);
+  if (!fd.ok()) return fd.error();
+  group.members.push_back({std::move(*fd), slot, half});
+  if (group.address.port() != 0) return {};
+  // The others must be bound to the number that the first was given.
+  Result<uint16_t> port = boundPort(group.members.back().fd.get());
+  if (!port.ok()) return port.error();
+  group.address.setPort(*port);
+  return {};
+}
+
+Status listenFrom(Group& group, size_t first) {
+  for (size_t i = first; i < group.members.size(); i++) {
+    if (::listen(group.members[i].fd.get(), group.backlog) < 0) return lastError("listen");
+    if (group.members[i].half < 0) continue;
+    if (Status locked = lockFilter(group.members[i].fd.get()); !locked.ok()) return locked;
+  }
+  return {};
+}
+
+Status bindFirst(Group& group, int slot, bool hasTwoHalves) {
+  // With port 0 there is nobody to share with: the kernel gives one that nobody has.
+  if (group.address.port() != 0) {
+    if (Status probed = probeAddress(group.address); !probed.ok()) return probed;
+  }
+  if (Status bound = addBound(group, slot, 0); !bound.ok()) return bound;
+  if (!hasTwoHalves) return {};
+  if (Status bound = addBound(group, slot, 1); !bound.ok()) return bound;
+  return addBound(group, -1, -1);
+}
+
+}  // namespace
+
+Status openMembers(Group& group, int slot, bool hasTwoHalves) {
+  Status done = bindFirst(group, slot, hasTwoHalves);
+  if (done.ok() && hasTwoHalves) {
+    const uint32_t first[] = {0};
+    if (Status attached = attachSelector(group.members[0].fd.get(), first); !attached.ok()) {
+      group.members.resize(1);  // seccomp or gVisor: one half, spread by the kernel's hash
+      hasTwoHalves = false;
+    }
+  }
+  group.halves = hasTwoHalves ? 2 : 1;
+  if (done.ok()) done = listenFrom(group, 0);
+  if (!done.ok()) group.members.clear();
+  return done;
+}
+
+Status appendMembers(Group& group, int slot) {
+  size_t first = group.members.size();
+  Status done;
+  for (int half = 0; half < group.halves && done.ok(); half++) done = addBound(group, slot, half);
+  if (done.ok()) done = listenFrom(group, first);
+  // From the end: the members that stay keep their indices.
+  while (!done.ok() && group.members.size() > first) group.members.pop_back();
+  return done;
+}
+
+}  // namespace covet

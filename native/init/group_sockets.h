@@ -1,0 +1,16 @@
+// Making the sockets of a group in the one order that keeps every connection: bind all, hold every connection on the first, listen on
+// the first, then on the rest. sock_reuseport.c: a program attached before listen(2) makes its socket member 0.
+#pragma once
+
+#include "init/groups.h"
+
+namespace covet {
+
+// The first members: A, B and the guard, or only A where the kernel refuses a program (or one half was asked for). Leaves `group`
+// empty on failure: EADDRINUSE, EACCES, EADDRNOTAVAIL, EAFNOSUPPORT, EMFILE.
+Status openMembers(Group& group, int slot, bool hasTwoHalves);
+
+// A pair for one more slot (or a single one), with the next indices. On failure the group is as it was.
+Status appendMembers(Group& group, int slot);
+
+}  // namespace covet

@@ -1,0 +1,65 @@
+// The listening sockets that covet-init holds, by group: one address, its members in the order of their listen(2).
+// That order is a member's index in the kernel's reuseport group, which the supervisor's selector program returns; so nothing is ever
+// taken from the middle, and a group ends as a whole. Each slot has a socket for each half; the guard, listened last of the first three
+// and never lent, is the one member through which programs are attached later, the lent ones being locked.
+// Policy-free: what may be listened on, and by whom, was decided by the supervisor.
+#pragma once
+
+#include <map>
+#include <optional>
+#include <string>
+#include <vector>
+
+#include "init/link.h"
+#include "init/wire.h"
+#include "sys/tcp_socket.h"
+#include "sys/unix_path.h"
+
+namespace covet {
+
+inline constexpr int64_t SLOTS_MAX = 1'024;    // of one group
+inline constexpr size_t GROUPS_MAX = 1'024;
+
+struct Member {
+  Fd fd;
+  int slot;  // -1: the guard
+  int half;  // 0, 1; -1: the guard
+};
+
+struct Group {
+  int family = 0;  // AF_INET, AF_INET6, AF_UNIX
+  std::string host;
+  TcpAddress address;
+  int backlog = 0;
+  int halves = 1;
+  std::optional<UnixPath> path;
+  std::vector<Member> members;  // the position is the index
+};
+
+class Groups {
+ public:
+  explicit Groups(Link& link) : link_(link) {}
+  ~Groups() { closeAll(); }
+
+  // Each answers its request on the link, when it succeeded.
+  Status listen(const Message& request);
+  Status append(const Message& request);
+  Status close(const Message& request);
+
+  // A hello's part: every group and member.
+  void tell(uint64_t id);
+  size_t packets() const;
+
+  // Removes the socket files; the sockets close with the process.
+  void closeAll();
+
+ private:
+  Status listenTcp(const Message& request, Group& group);
+  void tellListening(uint64_t id, const Group& group);
+  void tellAppended(uint64_t id, const Group& group, size_t first);
+
+  Link& link_;
+  std::map<std::string, Group> groups_;
+};
+
+}  // namespace covet

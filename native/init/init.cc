@@ -1,0 +1,170 @@
+// Start, supervisor and end; see init.h. What the supervisor asks is in requests.cc.
+#include "init/init.h"
+
+#include <sys/epoll.h>
+#include <sys/signalfd.h>
+
+#include <algorithm>
+#include <csignal>
+
+#include "init/say.h"
+#include "sys/pidfd.h"
+
+namespace covet {
+
+namespace {
+
+constexpr int64_t TERM_GRACE_MS = 5'000;  // what a worker has between SIGTERM and SIGKILL when nobody drains it
+constexpr int64_t KILL_WAIT_MS = 1'000;   // a process in uninterruptible sleep does not die; its parent may
+constexpr int EXIT_SUPERVISOR_DIED = 125;
+
+}  // namespace
+
+Init::Init(const Options& options)
+    : options_(options), link_(loop_, *this), groups_(link_), workers_(loop_, link_, options.supervisorFd < 0), ready_(options.readyFd) {}
+
+Status Init::open() {
+  if (Status opened = loop_.open(); !opened.ok()) return opened;
+  sigset_t ours;
+  sigemptyset(&ours);
+  for (int signal : {SIGTERM, SIGINT, SIGHUP, SIGCHLD}) sigaddset(&ours, signal);
+  if (sigprocmask(SIG_SETMASK, &ours, nullptr) < 0) return lastError("sigprocmask");
+  signals_.reset(signalfd(-1, &ours, SFD_CLOEXEC | SFD_NONBLOCK));
+  if (!signals_) return lastError("signalfd");
+  return loop_.watch(signals_.get(), EPOLLIN, *this);
+}
+
+int Init::run() {
+  if (Status opened = open(); !opened.ok()) return failStart("start", opened.error());
+  if (options_.supervisorFd >= 0) {
+    if (Status set = setNonblocking(options_.supervisorFd); !set.ok()) return failStart("use the supervisor's descriptor", set.error());
+    if (Status opened = link_.open(Fd(options_.supervisorFd)); !opened.ok()) return failStart("use the supervisor's descriptor", opened.error());
+  } else if (Status started = startSupervisor(); !started.ok()) {
+    return failStart((std::string("run ") + options_.program[0]).c_str(), started.error());
+  }
+  while (state_ != InitState::Done) {
+    loop_.turn(deadlineMs());
+    expire();
+  }
+  groups_.closeAll();
+  return exitCode_;
+}
+
+Status Init::startSupervisor() {
+  Result<SocketPair> wire = socketPair(PairKind::Seqpacket);
+  if (!wire.ok()) return wire.error();
+  Result<Spawned> spawned = spawnSupervisor(options_.program, wire->theirs.get());
+  if (!spawned.ok()) return spawned.error();
+  supervisorPid_ = spawned->pid;
+  supervisorPidfd_ = std::move(spawned->pidfd);
+  startedAtMs_ = nowMs();
+  state_ = InitState::Serving;
+  return link_.open(std::move(wire->ours));
+}
+
+void Init::onChildReaped(pid_t pid, int status) {
+  if (pid != supervisorPid_) return;  // an orphan: reaped, which is all it needed
+  supervisorPid_ = 0;
+  supervisorPidfd_.reset();
+  link_.drain();  // `quit` may have been its last word
+  link_.close();
+  if (state_ == InitState::Serving) supervisorDied(status);
+}
+
+void Init::supervisorDied(int status) {
+  std::string how = describeStatus(status);
+  if (!wasReady_ && ready_) {
+    std::string see = options_.log == nullptr ? "its output" : options_.log;
+    tellStarter(("error supervisor exited (" + how + ") before it was ready; see " + see + "\n").c_str());
+    return end(1, SIGTERM, TERM_GRACE_MS);
+  }
+  if (options_.isOnce) {
+    say("The supervisor exited (%s): ending the workers.", how.c_str());
+    return end(EXIT_SUPERVISOR_DIED, SIGTERM, TERM_GRACE_MS);
+  }
+  int64_t delayMs = backoff_.afterLifeOf(nowMs() - startedAtMs_);
+  say("The supervisor exited (%s), restarting in %lld ms.", how.c_str(), static_cast<long long>(delayMs));
+  state_ = InitState::Waiting;
+  deadlineMs_ = nowMs() + delayMs;
+}
+
+// A supervisor that closed its wire or does not read it cannot be spoken to: it is ended, and its end is reaped like any other.
+void Init::onLinkEnd(const char* why) {
+  if (state_ == InitState::Serving && options_.supervisorFd >= 0) return end(0, SIGTERM, TERM_GRACE_MS);
+  if (state_ != InitState::Serving || supervisorPid_ == 0) return;
+  say("The supervisor is cut off (%s), killing it.", why);
+  (void)pidfdSignal(supervisorPidfd_.get(), SIGKILL);
+}
+
+void Init::onEvents(uint32_t) {
+  signalfd_siginfo info;
+  if (read(signals_.get(), &info, sizeof info) != sizeof info) return;
+  if (info.ssi_signo == SIGCHLD) reapAll(workers_, *this);
+  else onSignal(static_cast<int>(info.ssi_signo));
+}
+
+void Init::onSignal(int signal) {
+  switch (state_) {
+    case InitState::Serving:
+      if (signal != SIGHUP) pendingSignal_ = signal;
+      if (link_.isOpen()) return tellSignal(signal);
+      [[fallthrough]];  // cut off: nobody is there to decide
+    case InitState::Waiting:
+      if (signal != SIGHUP) end(0, SIGTERM, TERM_GRACE_MS);
+      return;
+    case InitState::Ending:
+      if (signal != SIGHUP) deadlineMs_ = std::min(deadlineMs_, nowMs());  // asked twice: do not wait
+      return;
+    case InitState::Done:
+      return;
+  }
+}
+
+void Init::tellSignal(int signal) { link_.send(Writer("signal", 0).add("name", std::string("SIG") + sigabbrev_np(signal)).take()); }
+
+void Init::end(int code, int signal, int64_t graceMs) {
+  state_ = InitState::Ending;
+  exitCode_ = code;
+  deadlineMs_ = nowMs() + graceMs;
+  isKilled_ = signal == SIGKILL;
+  workers_.signalAll(signal);
+}
+
+int64_t Init::deadlineMs() const {
+  int64_t workers = workers_.deadlineMs();
+  bool hasOwn = state_ == InitState::Waiting || state_ == InitState::Ending;
+  if (!hasOwn) return workers;
+  return workers < 0 ? deadlineMs_ : std::min(workers, deadlineMs_);
+}
+
+void Init::expire() {
+  workers_.expire(nowMs());
+  bool isDue = nowMs() >= deadlineMs_;
+  if (state_ == InitState::Waiting && isDue) {
+    if (Status started = startSupervisor(); !started.ok()) {
+      int64_t delayMs = backoff_.afterLifeOf(0);
+      say("Cannot start the supervisor: %s (%s), retrying in %lld ms.", started.error().text(), started.error().name(), static_cast<long long>(delayMs));
+      deadlineMs_ = nowMs() + delayMs;
+    }
+  } else if (state_ == InitState::Ending) {
+    bool isOver = !workers_.isAnyAlive() && supervisorPid_ == 0;
+    if (isOver || (isDue && isKilled_)) state_ = InitState::Done;
+    else if (isDue) end(exitCode_, SIGKILL, KILL_WAIT_MS);
+    if (state_ == InitState::Done && supervisorPid_ != 0) (void)pidfdSignal(supervisorPidfd_.get(), SIGKILL);
+  }
+}
+
+int Init::failStart(const char* what, const SysError& error) {
+  std::string sentence = std::string("Cannot ") + what + ": " + error.text() + " (" + error.name() + ")";
+  say("%s", sentence.c_str());
+  tellStarter(("error " + sentence + "\n").c_str());
+  return 1;
+}
+
+// One line to whoever started covet-init, and no more.
+void Init::tellStarter(const char* line) {
+  if (ready_) (void)!write(ready_.get(), line, strlen(line));  // EPIPE: it did not wait
+  ready_.reset();
+}
+
+}  // namespace covet

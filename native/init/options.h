@@ -1,0 +1,21 @@
+// The command line of covet-init.
+//
+//   covet-init [--ready-fd N] [--once] --lock PATH [--log PATH] -- program args…
+//   covet-init --supervisor-fd N [--lock PATH] [--log PATH]
+#pragma once
+
+namespace covet {
+
+struct Options {
+  const char* lock = nullptr;
+  const char* log = nullptr;
+  int readyFd = -1;
+  int supervisorFd = -1;  // embedded: the parent is the supervisor
+  bool isOnce = false;    // `run`: a supervisor that died is not started again
+  char** program = nullptr;
+};
+
+// Fills `into`. Returns the sentence that says what is wrong, or null.
+const char* parseOptions(int argc, char** argv, Options& into);
+
+}  // namespace covet

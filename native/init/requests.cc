@@ -1,0 +1,70 @@
+// What the supervisor asks, verb by verb; see init.h and supervisor/protocol/init-wire.ts. A request either succeeds and is answered by
+// whoever performed it, or changes nothing and is answered `error` here.
+#include <csignal>
+
+#include "init/init.h"
+
+namespace covet {
+
+namespace {
+constexpr int64_t QUIT_WAIT_MS = 5'000;  // for the killed workers and a supervisor that is about to exit
+}
+
+void Init::onPacket(Packet packet) {
+  // No request carries descriptors: any that came close with the packet.
+  Message request;
+  if (decode(packet.text, request)) answer(request);
+  else link_.send(errorText(request.id, SysError{EINVAL, "decode"}));
+}
+
+void Init::answer(const Message& request) {
+  if (state_ == InitState::Ending) return;
+  Status done = perform(request);
+  if (!done.ok()) link_.send(errorText(request.id, done.error()));
+}
+
+Status Init::perform(const Message& request) {
+  const std::string& verb = request.verb;
+  if (verb == "listen") return groups_.listen(request);
+  if (verb == "append") return groups_.append(request);
+  if (verb == "close") return groups_.close(request);
+  if (verb == "worker") return workers_.make(request);
+  if (verb == "note") return workers_.note(request);
+  if (verb == "forget") return workers_.forget(request);
+  if (verb == "hello") {
+    auto min = request.number("min", 0, INT32_MAX), max = request.number("max", 0, INT32_MAX);
+    if (!min || !max) return SysError{EINVAL, "hello"};
+    if (*min > WIRE_VERSION || *max < WIRE_VERSION) return SysError{EPROTONOSUPPORT, "hello"};
+    tellHeld(request.id);
+    return {};
+  }
+  if (verb == "ready") {
+    becomeReady();
+    link_.send(Writer("ok", request.id).take());
+    return {};
+  }
+  if (verb == "quit") {
+    auto code = request.number("code", 0, 255);
+    if (!code) return SysError{EINVAL, "quit"};
+    workers_.abandonUnreported();
+    end(static_cast<int>(*code), SIGKILL, QUIT_WAIT_MS);
+    return {};
+  }
+  return SysError{ENOSYS, "request"};
+}
+
+void Init::tellHeld(uint64_t id) {
+  link_.allow(groups_.packets() + workers_.packets());
+  link_.send(Writer("hello", id).add("version", WIRE_VERSION).add("pid", getpid()).take());
+  groups_.tell(id);
+  workers_.tell(id);
+  link_.send(Writer("end", id).take());
+  if (pendingSignal_ != 0) tellSignal(pendingSignal_);
+}
+
+void Init::becomeReady() {
+  wasReady_ = true;
+  tellStarter("ready\n");
+}
+
+}  // namespace covet

@@ -1,0 +1,144 @@
+// Workers: requests, signals and what is told; see workers.h. Their reports and ends are in worker_report.cc.
+#include "init/workers.h"
+
+#include <fcntl.h>
+#include <sys/epoll.h>
+#include <unistd.h>
+
+#include <csignal>
+
+#include "sys/pidfd.h"
+
+namespace covet {
+
+namespace {
+
+constexpr size_t WORKERS_MAX = 8'192;
+constexpr int LOG_PIPE_BYTES = 1'048'576;  // what a worker may write while no supervisor reads
+
+struct Pipe {
+  Fd reader, writer;
+};
+
+// The reader is ours and never waits; the writer is a program's stdout and must.
+Result<Pipe> openPipe() {
+  int ends[2];
+  if (pipe2(ends, O_CLOEXEC) < 0) return lastError("pipe2");
+  Pipe made{Fd(ends[0]), Fd(ends[1])};
+  if (Status set = setNonblocking(made.reader.get()); !set.ok()) return set.error();
+  return made;
+}
+
+// Refused above fs.pipe-user-pages-soft: the log pipe is then 64 KiB, ignoring.
+Result<Pipe> openLogPipe() {
+  Result<Pipe> made = openPipe();
+  if (made.ok()) (void)fcntl(made->writer.get(), F_SETPIPE_SZ, LOG_PIPE_BYTES);
+  return made;
+}
+
+bool isAlive(WorkerState state) { return state == WorkerState::Made || state == WorkerState::Starting || state == WorkerState::Running; }
+
+}  // namespace
+
+Status Workers::make(const Message& request) {
+  std::string key = request.text("key");
+  if (key.empty() || key.size() > KEY_BYTES_MAX) return SysError{EINVAL, "worker"};
+  if (workers_.contains(key)) return SysError{EEXIST, "worker"};
+  if (workers_.size() >= WORKERS_MAX) return SysError{ENOSPC, "worker"};
+  Result<SocketPair> channel = socketPair(PairKind::Stream), handoff = socketPair(PairKind::Seqpacket);
+  Result<Pipe> out = openLogPipe(), err = openLogPipe(), report = openPipe();
+  for (const SysError& error : {channel.error(), handoff.error(), out.error(), err.error(), report.error()}) {
+    if (error.code != 0) return error;
+  }
+  auto worker = std::make_unique<Worker>(*this, key);
+  if (Status watched = loop_.watch(report->reader.get(), EPOLLIN, *worker); !watched.ok()) return watched;
+  worker->report_ = std::move(report->reader);
+  worker->channel_ = std::move(channel->ours);
+  worker->handoff_ = std::move(handoff->ours);
+  worker->out_ = std::move(out->reader);
+  worker->err_ = std::move(err->reader);
+  link_.send(Writer("worker", request.id).take(),
+             {worker->channel_.get(), channel->theirs.get(), worker->handoff_.get(), handoff->theirs.get(), worker->out_.get(),
+              out->writer.get(), worker->err_.get(), err->writer.get(), report->writer.get()});
+  workers_.emplace(std::move(key), std::move(worker));
+  return {};
+  // The worker's ends close here: only the packet holds them now, so their EOF means that no worker does.
+}
+
+Status Workers::note(const Message& request) {
+  auto found = workers_.find(request.text("key"));
+  if (found == workers_.end()) return SysError{ENOENT, "note"};
+  std::string text = request.text("text");
+  if (text.size() > NOTE_BYTES_MAX) return SysError{EMSGSIZE, "note"};
+  found->second->note_ = std::move(text);
+  link_.send(Writer("ok", request.id).take());
+  return {};
+}
+
+Status Workers::forget(const Message& request) {
+  auto found = workers_.find(request.text("key"));
+  if (found != workers_.end()) {
+    Worker& worker = *found->second;
+    if (worker.state_ == WorkerState::Starting || worker.state_ == WorkerState::Running) return SysError{EBUSY, "forget"};
+    if (worker.report_) loop_.unwatch(worker.report_.get());
+    workers_.erase(found);
+  }
+  link_.send(Writer("ok", request.id).take());
+  return {};
+}
+
+void Workers::tell(uint64_t id) {
+  for (const auto& [key, entry] : workers_) {
+    const Worker& worker = *entry;
+    bool hasRun = worker.state_ == WorkerState::Running || worker.state_ == WorkerState::Exited;
+    Writer text("worker", id);
+    text.add("key", key).add("pid", hasRun ? worker.pid_ : 0).add("start", hasRun ? static_cast<int64_t>(worker.start_) : 0).add("note", worker.note_);
+    int channel = worker.channel_.get(), handoff = worker.handoff_.get(), out = worker.out_.get(), err = worker.err_.get();
+    if (hasRun && worker.pidfd_) link_.send(text.take(), {channel, handoff, out, err, worker.pidfd_.get()});
+    else link_.send(text.take(), {channel, handoff, out, err});
+    if (worker.state_ == WorkerState::Failed) tellFailed(0, worker);
+    if (worker.state_ == WorkerState::Exited) tellExited(id, worker);
+  }
+}
+
+void Workers::tellRunning(const Worker& worker) {
+  Writer text("running", 0);
+  text.add("key", worker.key_).add("pid", worker.pid_).add("start", static_cast<int64_t>(worker.start_));
+  if (worker.pidfd_) link_.send(text.take(), {worker.pidfd_.get()});
+  else link_.send(text.take());
+}
+
+void Workers::tellFailed(uint64_t id, const Worker& worker) {
+  link_.send(Writer("failed", id).add("key", worker.key_).add("stage", worker.stage_).add("errno", worker.errno_).take());
+}
+
+void Workers::tellExited(uint64_t id, const Worker& worker) {
+  link_.send(Writer("exited", id).add("key", worker.key_).add("pid", worker.pid_).add("status", worker.status_).take());
+}
+
+bool Workers::isAnyAlive() const {
+  for (const auto& [key, worker] : workers_) {
+    if (isAlive(worker->state_)) return true;
+  }
+  return false;
+}
+
+void Workers::signalAll(int signal) {
+  endSignal_ = signal;
+  for (const auto& [key, worker] : workers_) {
+    if (!isAlive(worker->state_) || !worker->pidfd_) continue;
+    (void)pidfdSignal(worker->pidfd_.get(), signal);   // ESRCH: its end is about to be read
+    (void)pidfdSignal(worker->pidfd_.get(), SIGCONT);  // a stopped one could not heed SIGTERM
+  }
+}
+
+void Workers::abandonUnreported() {
+  for (const auto& [key, worker] : workers_) {
+    if (worker->state_ != WorkerState::Made) continue;
+    loop_.unwatch(worker->report_.get());
+    worker->report_.reset();
+    worker->state_ = WorkerState::Failed;
+  }
+}
+
+}  // namespace covet
