@@ -38,7 +38,10 @@ export const appConfigSchema = v.strictObject({
   env: described(v.optional(v.record(v.pipe(v.string(), v.regex(ENV_KEY, 'a variable name')), text(131_071)), {}), "Set over the caller's environment."),
   listen: described(v.optional(v.pipe(v.array(text()), v.maxLength(LISTENERS_MAX, `at most ${LISTENERS_MAX} addresses`)), []), 'Addresses opened before the first worker, `tcp://0.0.0.0:443` or `unix:/run/app.sock`; also the privileged ports the app may ask for.'),
   pin: described(v.optional(v.union([oneOf(['auto', 'on', 'none']), v.array(count(0, 4_095))], 'auto, on, none or a list of CPUs'), 'auto'), 'CPU affinity of worker i.'),
-  readiness: described(v.optional(oneOf(['listen', 'signal']), 'listen'), "listen: the first listen() says ready, or `minHealthyMs` of life where there is none. signal: process.send('ready')."),
+  readiness: described(
+    v.optional(oneOf(['auto', 'listen', 'signal']), 'auto'),
+    "auto: the first listen() says ready, or `minHealthyMs` of life where there was none. listen: only a listen(). signal: process.send('ready').",
+  ),
   probe: described(v.optional(probe), 'An HTTP request to that very worker, before it counts as ready; any 2xx or 3xx unless `status` lists others.'),
   readyTimeoutMs: described(v.optional(duration(), 60_000), 'A worker not ready by then has failed.'),
   minHealthyMs: described(v.optional(duration(), 1_000), 'A new worker must live this long after it became ready before it counts in a reload.'),

@@ -56,7 +56,14 @@ export type SupervisorMessage =
   /** process.on('message'). */
   | { readonly t: 'message'; readonly data: unknown }
   /** The slot is out of the set and its queue is empty: hand over, finish, close. Milliseconds from now. */
-  | { readonly t: 'drain'; readonly deadlineMs: number; readonly idleGraceMs: number | null; readonly handOver: boolean };
+  | {
+      readonly t: 'drain';
+      readonly deadlineMs: number;
+      readonly idleGraceMs: number | null;
+      readonly handOver: boolean;
+      /** Listeners whose one socket this worker shares with its successors: stop accepting there, without closing a connection. On the others it goes on, for handshakes that crossed the flip. */
+      readonly stopAccepting: readonly string[];
+    };
 
 /** Connections by kind; `http1Idle` are between messages. */
 export interface ConnectionCounts {

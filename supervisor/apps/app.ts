@@ -1,0 +1,432 @@
+/**
+ * One app: its plan, its generations, its listeners. The shell of plan-machine.ts: everything that happens to the app is put to the plan
+ * as an event, and the plan's effects are carried out here. Operations wait for the plan's `answer`.
+ */
+import { randomBytes } from 'node:crypto';
+import type { Env } from '../env.ts';
+import type { EventLog } from '../event-log.ts';
+import { readCpuGrant } from '../host/cpu-grant.ts';
+import { maxInstances, planPins, type PinPlan } from '../host/pin-policy.ts';
+import type { InitClient } from '../init/init-client.ts';
+import { parseListen } from '../listeners/address.ts';
+import type { Half, Listener } from '../listeners/listener.ts';
+import type { ListenerRegistry } from '../listeners/registry.ts';
+import type { LogStore } from '../logs/log-store.ts';
+import type { AppConfig } from '../protocol/config.ts';
+import { CovetError } from '../protocol/errors.ts';
+import type { AppStatus } from '../protocol/states.ts';
+import type { DrainCounts } from '../protocol/worker-wire.ts';
+import type { Slot } from '../slots/slot.ts';
+import type { WorkerTable } from '../slots/worker-table.ts';
+import type { AppRecord } from '../state/wanted.ts';
+import { AppHost } from './app-host.ts';
+import { addDrain, NO_DRAIN } from './drain-counts.ts';
+import { Generation, type Coverage } from './generation.ts';
+import { modeOf } from './hiring.ts';
+import { resolveLaunch } from './launch.ts';
+import { stepPlan, type Plan, type PlanEffect, type PlanEvent, type Verdict } from './plan-machine.ts';
+import { Replacement } from './replacement.ts';
+import { doing, statusOf } from './status.ts';
+
+export interface AppDeps {
+  readonly env: Env;
+  readonly init: InitClient;
+  readonly workers: WorkerTable;
+  readonly registry: ListenerRegistry;
+  readonly logs: LogStore;
+  readonly events: EventLog;
+  /** Puts the record on disk; null forgets it. Throws COVET_ERR_STATE_WRITE. */
+  save(name: string, record: AppRecord | null): Promise<void>;
+  /** The name of another app that is pinned, or null. */
+  otherPinned(name: string): string | null;
+  onForgotten(app: App): void;
+}
+
+/** Node's own, until the app says another. */
+const DEFAULT_BACKLOG = 511;
+/** Lines of stderr looked through for what a failing app said. */
+const LAST_WORDS = 20;
+
+/** What a reload or a stop came to. */
+export interface Outcome {
+  readonly drain: DrainCounts;
+  readonly killed: number;
+}
+
+interface Waiter {
+  readonly resolve: () => void;
+  readonly reject: (error: string) => void;
+}
+
+export class App {
+  readonly name: string;
+  readonly deps: AppDeps;
+  record: AppRecord;
+  plan: Plan = { phase: 'stopped', failed: null };
+  readonly generations = new Map<number, Generation>();
+  readonly ticketKeys = randomBytes(48).toString('base64');
+  pins: PinPlan = { on: false, why: 'not started', cpusOf: () => null };
+  isDegraded = false;
+  lastExit: string | null = null;
+  isForgotten = false;
+  #drain: DrainCounts = NO_DRAIN;
+  #killed = 0;
+  /** A reload in replace mode, while it runs. */
+  #replacement: Replacement | null = null;
+  readonly #host: AppHost;
+  readonly #waiters: Record<'start' | 'reload' | 'stop', Waiter[]> = { start: [], reload: [], stop: [] };
+  #status: AppStatus | 'none' = 'none';
+
+  constructor(deps: AppDeps, record: AppRecord) {
+    this.deps = deps;
+    this.name = record.config.name;
+    this.record = record;
+    this.#host = new AppHost(this);
+  }
+
+  get config(): AppConfig {
+    return this.record.config;
+  }
+
+  /** How many workers it should have. */
+  get wanted(): number {
+    const { instances } = this.config;
+    return instances === 'max' ? maxInstances(readCpuGrant(this.deps.env.native)) : (instances ?? 1);
+  }
+
+  get live(): Generation | null {
+    const { plan } = this;
+    return 'live' in plan ? (this.generations.get(plan.live) ?? null) : null;
+  }
+
+  get status(): AppStatus {
+    const ready = [...(this.live?.slots.values() ?? [])].filter((slot) => slot.state === 'ready').length;
+    return statusOf({ plan: this.plan, wanted: this.wanted, ready, isDegraded: this.isDegraded });
+  }
+
+  /** Old and new at once where the sockets are lent; else one at a time. */
+  get reloadMode(): 'overlap' | 'replace' {
+    const listeners = this.deps.registry.of(this.name);
+    return listeners.length > 0 && !this.config.onlyOne && this.#host.ownAddresses.size === 0 ? 'overlap' : 'replace';
+  }
+
+  get mode(): 'cluster' | 'fork' | 'self-bound' {
+    const live = this.live;
+    if (live !== null && this.#host.ownAddresses.size > 0) return 'self-bound';
+    return modeOf(this.config, live?.launch.isNode ?? true);
+  }
+
+  /** Runs what the record says; resolves when all of it is up. Throws COVET_ERR_APP_FAILED, COVET_ERR_STATE_WRITE, those of resolveLaunch. */
+  async start(): Promise<void> {
+    const number = await this.#nextGeneration({ isWanted: true });
+    await this.#prepare(number);
+    const started = this.#answer('start');
+    this.#require(this.dispatch({ type: 'start', generation: number }), 'start');
+    await started.catch(async (reason: string) => {
+      throw new CovetError('COVET_ERR_APP_FAILED', { app: this.name, reason: await this.#withLastLine(reason) });
+    });
+  }
+
+  /** Throws COVET_ERR_RELOAD_FAILED, COVET_ERR_APP_BUSY, COVET_ERR_APP_NOT_RUNNING. */
+  async reload(env: Readonly<Record<string, string>> | null): Promise<Outcome & { generation: number; durationMs: number; mode: 'overlap' | 'replace' }> {
+    if (this.plan.phase === 'stopped') throw new CovetError('COVET_ERR_APP_NOT_RUNNING', { app: this.name, status: this.status, verb: 'reload' });
+    if (this.plan.phase !== 'running') this.#require('refused', 'reload');
+    const startedMs = this.deps.env.nowMs();
+    const { mode } = { mode: this.reloadMode };
+    const previousEnv = this.record.env;
+    const number = await this.#nextGeneration(env === null ? {} : { env });
+    await this.#prepare(number).catch(async (error: unknown) => {
+      await this.#save({ env: previousEnv });
+      throw error;
+    });
+    this.#drain = NO_DRAIN;
+    this.#killed = 0;
+    const answered = this.#answer('reload');
+    this.#require(this.dispatch({ type: 'reload', generation: number }), 'reload');
+    this.deps.events.announce({ type: 'reload.started', app: this.name, generation: number, mode });
+    try {
+      await answered;
+    } catch (reason) {
+      await this.#save({ env: previousEnv });
+      this.deps.events.announce({ type: 'reload.failed', app: this.name, generation: number, reason: String(reason) });
+      throw new CovetError('COVET_ERR_RELOAD_FAILED', { app: this.name, generation: number, reason: await this.#withLastLine(String(reason)) });
+    }
+    const durationMs = Math.round(this.deps.env.nowMs() - startedMs);
+    this.deps.events.announce({ type: 'reload.finished', app: this.name, generation: number, durationMs });
+    return { drain: this.#drain, killed: this.#killed, generation: number, durationMs, mode };
+  }
+
+  /** Resolves when every worker is gone. `delete` also forgets the app; `kill` leaves what is wanted as it is. */
+  async stop(kind: 'stop' | 'delete' | 'kill'): Promise<Outcome> {
+    if (kind === 'stop') await this.#save({ isWanted: false });
+    if (kind === 'delete') await this.deps.save(this.name, null);
+    if (this.plan.phase !== 'stopping') {
+      this.#drain = NO_DRAIN;
+      this.#killed = 0;
+    }
+    const answered = this.#answer('stop');
+    this.dispatch({ type: kind === 'delete' ? 'delete' : 'stop' });
+    await answered;
+    return { drain: this.#drain, killed: this.#killed };
+  }
+
+  /** Stop, then start with what is on disk now. */
+  async restart(env: Readonly<Record<string, string>> | null): Promise<void> {
+    if (env !== null) await this.#save({ env });
+    if (this.plan.phase === 'stopped') return this.start();
+    this.#require(this.plan.phase === 'running' ? 'done' : 'refused', 'restart');
+    await resolveLaunch(this.config, this.deps.env.node);
+    const stopped = this.#answer('stop');
+    this.#require(this.dispatch({ type: 'stop' }), 'restart');
+    await stopped;
+    if (this.isForgotten) throw new CovetError('COVET_ERR_APP_UNKNOWN', { app: this.name, near: ': it was deleted meanwhile' });
+    await this.start();
+  }
+
+  async scale(instances: number | 'max'): Promise<void> {
+    const previous = this.record;
+    if (this.plan.phase === 'stopping') this.#require('refused', 'scale');
+    await this.#save({ config: { ...this.config, instances } });
+    if (this.dispatch({ type: 'scale' }) === 'refused') {
+      await this.#save(previous);
+      this.#require('refused', 'scale');
+    }
+    if (this.plan.phase !== 'running') return;
+    const grown = this.#answer('start');
+    this.lookUp();
+    await grown.catch((reason: string) => {
+      throw new CovetError('COVET_ERR_APP_FAILED', { app: this.name, reason });
+    });
+  }
+
+  /** The one door: puts an event to the plan and does what it says. */
+  dispatch(event: PlanEvent, slot?: Slot): Verdict {
+    const step = stepPlan(this.plan, event);
+    this.plan = step.plan;
+    for (const effect of step.effects) this.#act(effect, slot);
+    this.announceStatus('reason' in event ? event.reason : event.type);
+    return step.verdict;
+  }
+
+  /** Listeners of the config's `listen`, open before the first worker. Throws COVET_ERR_APP_FAILED when one is taken. */
+  configured(): Listener[] {
+    return this.config.listen.map((text) => {
+      const address = parseListen(text);
+      const listener = address === null ? `Expected \`listen\` to hold addresses, got ${text}` : this.#host.listenerAt(address);
+      if (typeof listener === 'string') throw new CovetError('COVET_ERR_APP_FAILED', { app: this.name, reason: listener });
+      return listener;
+    });
+  }
+
+  /** Whether the generation that comes up is up; called after whatever may have completed it. */
+  lookUp(): void {
+    const { plan } = this;
+    const coming = plan.phase === 'reloading' ? this.generations.get(plan.candidate) : this.live;
+    if (coming === undefined || coming === null || this.#replacement?.isBusy === true) return;
+    if (coming.missing(this.deps.registry.of(this.name), this.config.minHealthyMs, () => this.lookUp()) === null) this.dispatch({ type: 'up' });
+  }
+
+  /** A slot's worker is gone for good: an old generation, or the whole app, may be through. */
+  slotGone(slot: Slot): void {
+    this.#drain = addDrain(this.#drain, slot.drainCounts);
+    if (slot.wasKilled) this.#killed++;
+    const generation = this.generations.get(slot.generation);
+    if (generation !== undefined && slot.index >= generation.size) generation.slots.delete(slot.index);
+    if (this.#replacement !== null) this.#replacement.slotGone(slot);
+    this.#dropEmptyGenerations();
+    const { plan } = this;
+    if (plan.phase === 'settling' && !this.generations.has(plan.retired)) this.dispatch({ type: 'retired' });
+    if (plan.phase === 'stopping' && this.generations.size === 0) void this.#allGone();
+  }
+
+  slotChanged(slot: Slot): void {
+    if (slot.state === 'ready') {
+      const generation = this.generations.get(slot.generation);
+      if (generation !== undefined) {
+        generation.wasReady = true;
+        if (this.#replacement === null || generation === this.live) generation.fill();
+      }
+      this.#replacement?.slotReady(slot);
+    }
+    for (const listener of this.deps.registry.of(this.name)) listener.refresh();
+    if (slot.state === 'ready') this.lookUp();
+    this.announceStatus(`slot ${slot.index} is ${slot.state}`);
+  }
+
+  announceStatus(reason: string): void {
+    const from = this.#status;
+    const to = this.status;
+    if (from === to) return;
+    this.#status = to;
+    this.deps.events.announce({ type: 'app.changed', app: this.name, from, to, reason });
+  }
+
+  #act(effect: PlanEffect, slot: Slot | undefined): void {
+    switch (effect.type) {
+      case 'startGeneration':
+        return this.#startGeneration(effect.generation);
+      case 'flip':
+        return void this.#flip(effect.to);
+      case 'drainGeneration':
+        this.generations.get(effect.generation)?.drain('replaced by a new generation');
+        this.#dropEmptyGenerations();
+        if (!this.generations.has(effect.generation)) queueMicrotask(() => this.dispatch({ type: 'retired' }));
+        return;
+      case 'killGeneration':
+        return this.#killCandidate(effect.generation);
+      case 'drainAll':
+        return this.#drainAll();
+      case 'resize':
+        for (const generation of this.generations.values()) if (this.#isCurrent(generation)) generation.resize(this.wanted);
+        return;
+      case 'restartSlot':
+        if (slot !== undefined) this.#host.restart(slot);
+        return;
+      case 'answer':
+        for (const waiter of this.#waiters[effect.to].splice(0)) effect.error === null ? waiter.resolve() : waiter.reject(effect.error);
+        return;
+      case 'forget':
+        return this.#forget();
+    }
+  }
+
+  #startGeneration(number: number): void {
+    const generation = this.generations.get(number);
+    if (generation === undefined) throw new Error(`Expected generation ${number} of ${this.name} to be prepared`);
+    this.pins = planPins(this.config.pin, this.wanted, readCpuGrant(this.deps.env.native), this.deps.otherPinned(this.name));
+    const { plan } = this;
+    if (plan.phase !== 'reloading') return generation.fill();
+    const live = this.generations.get(plan.live)!;
+    if (this.reloadMode === 'overlap') {
+      generation.coverage = this.#coverage(plan.live);
+      return generation.fill();
+    }
+    this.#replacement = new Replacement(live, generation, this.config.minHealthyMs, this.deps.env, () => {
+      this.#replacement = null;
+      this.lookUp();
+    });
+    this.#replacement.begin();
+  }
+
+  /** On disk first: a supervisor that dies before that was never reloading, one that dies after finishes it. */
+  async #flip(to: number): Promise<void> {
+    try {
+      await this.#save({ live: to });
+    } catch (error) {
+      this.dispatch({ type: 'reloadFailed', reason: (error as Error).message });
+      return;
+    }
+    const { plan } = this;
+    if (plan.phase !== 'reloading' || plan.candidate !== to) return;
+    const half = this.generations.get(to)!.half;
+    if (!this.deps.env.faults.has('no-flip')) {
+      for (const listener of this.deps.registry.of(this.name)) {
+        listener.flip(to, half);
+        this.deps.events.announce({ type: 'listener.flipped', app: this.name, listener: listener.key, generation: to, half: half === 0 ? 'A' : 'B' });
+      }
+    }
+    this.deps.events.announce({ type: 'reload.flipped', app: this.name, generation: to });
+    this.dispatch({ type: 'flipped' });
+    for (const listener of this.deps.registry.of(this.name)) listener.refresh();
+  }
+
+  #killCandidate(number: number): void {
+    const generation = this.generations.get(number);
+    const replacement = this.#replacement;
+    this.#replacement = null;
+    generation?.kill('the reload failed');
+    for (const listener of this.deps.registry.of(this.name)) listener.forgetGeneration(number);
+    this.#dropEmptyGenerations();
+    replacement?.restore();
+  }
+
+  #drainAll(): void {
+    this.#replacement = null;
+    for (const generation of [...this.generations.values()]) generation.drain('stopped');
+    for (const listener of this.deps.registry.of(this.name)) void listener.close('the app is stopped');
+    this.#dropEmptyGenerations();
+    if (this.generations.size === 0) queueMicrotask(() => void this.#allGone());
+  }
+
+  async #allGone(): Promise<void> {
+    const { plan } = this;
+    if (plan.phase !== 'stopping') return;
+    await this.#host.sweepOrphans();
+    await Promise.all(this.deps.registry.of(this.name).map((listener) => (plan.then === 'failed' ? listener.refuse('the app failed') : listener.close('the app is stopped'))));
+    this.#host.reset();
+    this.isDegraded = false;
+    this.dispatch({ type: 'allGone' });
+  }
+
+  #forget(): void {
+    this.deps.registry.forget(this.name);
+    this.deps.logs.close(this.name);
+    this.deps.events.announce({ type: 'app.changed', app: this.name, from: this.#status, to: 'none', reason: 'deleted' });
+    this.#status = 'none';
+    this.isForgotten = true;
+    this.deps.onForgotten(this);
+  }
+
+  /** A generation without a process, that nothing will start again, is history. */
+  #dropEmptyGenerations(): void {
+    for (const [number, generation] of this.generations) {
+      const isOver = [...generation.slots.values()].every((slot) => !slot.hasProcess && slot.state !== 'backoff');
+      const isLeaving = this.plan.phase === 'stopping' || !this.#isCurrent(generation);
+      if (!isOver || !isLeaving) continue;
+      this.generations.delete(number);
+      for (const listener of this.deps.registry.of(this.name)) listener.forgetGeneration(number);
+    }
+  }
+
+  #isCurrent(generation: Generation): boolean {
+    const { plan } = this;
+    return ('live' in plan && plan.live === generation.number) || (plan.phase === 'reloading' && plan.candidate === generation.number);
+  }
+
+  #coverage(live: number): Coverage {
+    return new Map(
+      this.deps.registry
+        .of(this.name)
+        .map((listener) => [listener.key, listener.listeners(live).size] as const)
+        .filter(([, count]) => count > 0),
+    );
+  }
+
+  async #prepare(number: number): Promise<void> {
+    const launch = await resolveLaunch(this.config, this.deps.env.node);
+    const live = this.live;
+    const half: Half = live === null ? 0 : live.half === 0 ? 1 : 0;
+    const startConcurrency = this.config.startConcurrency ?? maxInstances(readCpuGrant(this.deps.env.native));
+    await this.#host.prepareFolders();
+    if (live === null) for (const listener of this.configured()) await listener.lend(0, half, DEFAULT_BACKLOG);
+    this.generations.set(number, new Generation(this.deps.env, this.#host, { number, half, launch, env: this.record.env, size: this.wanted, startConcurrency }));
+  }
+
+  async #nextGeneration(change: Partial<AppRecord>): Promise<number> {
+    const lastGeneration = this.record.lastGeneration + 1;
+    await this.#save({ ...change, lastGeneration });
+    return lastGeneration;
+  }
+
+  async #save(change: Partial<AppRecord>): Promise<void> {
+    const next = { ...this.record, ...change };
+    await this.deps.save(this.name, next);
+    this.record = next;
+  }
+
+  #answer(kind: 'start' | 'reload' | 'stop'): Promise<void> {
+    const answered = new Promise<void>((resolve, reject) => this.#waiters[kind].push({ resolve, reject }));
+    answered.catch(() => {}); // a refusal is thrown before anybody waits
+    return answered;
+  }
+
+  #require(verdict: Verdict, verb: string): void {
+    if (verdict === 'refused') throw new CovetError('COVET_ERR_APP_BUSY', { app: this.name, doing: doing(this.plan), verb });
+  }
+
+  async #withLastLine(reason: string): Promise<string> {
+    const lines = await this.deps.logs.lastLines(this.name, 'err', LAST_WORDS);
+    const last = lines.filter((line) => /\w/.test(line) && !/^\s+at |^Node\.js v/.test(line)).at(-1);
+    return last === undefined ? `${reason}.` : `${reason}. Its last words: ${last}`;
+  }
+}

@@ -1,0 +1,107 @@
+/**
+ * One generation of an app: what it runs, on which half, and its slots. Starts its workers a few at a time, and knows when all of it is
+ * up: every worker ready, steady for `minHealthyMs`, and every listener that the generation before it served taken by as many workers.
+ */
+import type { Env, Timer } from '../env.ts';
+import type { Half, Listener } from '../listeners/listener.ts';
+import { Slot, type SlotHost } from '../slots/slot.ts';
+import type { Launch } from './launch.ts';
+
+/** Listener key → how many workers must listen there. */
+export type Coverage = ReadonlyMap<string, number>;
+
+export interface GenerationOrder {
+  readonly number: number;
+  readonly half: Half;
+  readonly launch: Launch;
+  readonly env: Readonly<Record<string, string>>;
+  readonly size: number;
+  readonly startConcurrency: number;
+}
+
+export class Generation {
+  readonly number: number;
+  readonly half: Half;
+  readonly launch: Launch;
+  readonly env: Readonly<Record<string, string>>;
+  readonly slots = new Map<number, Slot>();
+  /** Whether any worker of it was ever ready: then it is a build that can serve. */
+  wasReady = false;
+  /** What the generation before it served; set for a reload. */
+  coverage: Coverage = new Map();
+  readonly #env: Env;
+  readonly #host: SlotHost;
+  readonly #startConcurrency: number;
+  #size: number;
+  #steadyTimer: Timer | null = null;
+
+  constructor(env: Env, host: SlotHost, order: GenerationOrder) {
+    this.#env = env;
+    this.#host = host;
+    this.number = order.number;
+    this.half = order.half;
+    this.launch = order.launch;
+    this.env = order.env;
+    this.#size = order.size;
+    this.#startConcurrency = order.startConcurrency;
+  }
+
+  get size(): number {
+    return this.#size;
+  }
+
+  get hasProcesses(): boolean {
+    return [...this.slots.values()].some((slot) => slot.hasProcess);
+  }
+
+  /** Starts what is missing, at most `startConcurrency` at once; called again as each becomes ready. */
+  fill(): void {
+    let booting = [...this.slots.values()].filter((slot) => slot.state === 'spawning' || slot.state === 'booting').length;
+    for (let index = 0; index < this.#size && booting < this.#startConcurrency; index++) {
+      const state = this.slots.get(index)?.state;
+      if (state !== undefined && state !== 'cold') continue;
+      this.startSlot(index);
+      booting++;
+    }
+  }
+
+  startSlot(index: number): void {
+    const slot = this.slots.get(index) ?? new Slot(this.#host, this.number, index, this.half);
+    this.slots.set(index, slot);
+    slot.dispatch({ type: 'start' });
+  }
+
+  /** More slots start; the highest leave. */
+  resize(size: number): void {
+    this.#size = size;
+    for (const slot of [...this.slots.values()]) if (slot.index >= size) slot.dispatch({ type: 'drain', reason: `scaled to ${size}` });
+    this.fill();
+  }
+
+  drain(reason: string): void {
+    this.#steadyTimer?.cancel();
+    for (const slot of [...this.slots.values()]) slot.dispatch({ type: 'drain', reason });
+  }
+
+  kill(reason: string): void {
+    this.#steadyTimer?.cancel();
+    for (const slot of [...this.slots.values()]) slot.dispatch({ type: 'kill', reason });
+  }
+
+  /** null when all of it is up; else what is missing, in words. Looks again by itself when only time is missing, and tells `onUp`. */
+  missing(listeners: readonly Listener[], minHealthyMs: number, onUp: () => void): string | null {
+    const slots = [...this.slots.values()].filter((slot) => slot.index < this.#size);
+    const ready = slots.filter((slot) => slot.state === 'ready');
+    if (ready.length < this.#size) return `${this.#size - ready.length} of ${this.#size} workers are not ready`;
+    for (const [key, wanted] of this.coverage) {
+      const got = listeners.find((listener) => listener.key === key)?.listeners(this.number).size ?? 0;
+      if (got < Math.min(wanted, this.#size)) return `${got} of ${Math.min(wanted, this.#size)} workers listen on ${key}`;
+    }
+    const youngestMs = Math.max(...ready.map((slot) => slot.readyAtMs ?? 0));
+    const restMs = youngestMs + minHealthyMs - this.#env.nowMs();
+    this.#steadyTimer?.cancel();
+    if (restMs <= 0) return null;
+    this.#steadyTimer = this.#env.after(restMs + 1, onUp);
+    return `its workers are ready for less than ${minHealthyMs} ms`;
+  }
+}

@@ -1,0 +1,191 @@
+/**
+ * One client's conversation: requests in, answers, progress and items out. A request is validated by its operation's schema before its
+ * handler sees it. What is sent to a client that does not read is bounded.
+ */
+import type { Socket } from 'node:net';
+import * as v from 'valibot';
+import { HANDLERS, SUBSCRIPTIONS, type OperationContext, type Sink, type SubscriptionName } from '../operations/handlers.ts';
+import { CovetError, nearMatch } from '../protocol/errors.ts';
+import { OPERATIONS, type OperationName } from '../protocol/operations.ts';
+import { LineSplitter, RPC_LINE_BYTES_MAX, SUBSCRIPTION_ITEMS_MAX, type RpcFailure, type RpcNotification, type RpcResponse } from '../protocol/rpc.ts';
+import type { SupervisorCore } from '../supervisor.ts';
+
+/** Unread bytes of one client before its items wait; above, they queue and then go. */
+const UNREAD_BYTES_MAX = 1_048_576;
+/** Operations and subscriptions of one client at once. */
+const UNDER_WAY_MAX = 64;
+
+const requestSchema = v.object({ jsonrpc: v.literal('2.0'), id: v.exactOptional(v.pipe(v.number(), v.integer())), method: v.pipe(v.string(), v.maxLength(64)), params: v.exactOptional(v.unknown()) });
+
+interface Subscription {
+  stop: () => void;
+  readonly waiting: unknown[];
+  dropped: number;
+  isEnded: boolean;
+}
+
+export class ControlConnection {
+  readonly #core: SupervisorCore;
+  readonly #socket: Socket;
+  readonly #onKilled: () => void;
+  readonly #splitter = new LineSplitter(RPC_LINE_BYTES_MAX);
+  readonly #subscriptions = new Map<number, Subscription>();
+  #underWay = 0;
+  #lastSubscription = 0;
+
+  constructor(core: SupervisorCore, socket: Socket, onKilled: () => void) {
+    this.#core = core;
+    this.#socket = socket;
+    this.#onKilled = onKilled;
+    // A client that goes away resets; its conversation is over either way.
+    socket.on('error', () => {});
+  }
+
+  begin(): void {
+    this.#socket.on('data', (chunk: Buffer) => this.#receive(chunk));
+    this.#socket.on('drain', () => this.#flush());
+    this.#socket.once('close', () => {
+      for (const subscription of this.#subscriptions.values()) subscription.stop();
+      this.#subscriptions.clear();
+    });
+  }
+
+  refuse(error: CovetError): void {
+    this.#fail(null, -32_000, error);
+    this.#socket.end();
+  }
+
+  end(): void {
+    this.#socket.end();
+    this.#socket.destroySoon();
+  }
+
+  #receive(chunk: Buffer): void {
+    let lines: string[];
+    try {
+      lines = this.#splitter.push(chunk);
+    } catch (error) {
+      this.refuse(new CovetError('COVET_ERR_CONTROL_FRAME', { max: RPC_LINE_BYTES_MAX, got: (error as Error).message }));
+      this.#socket.destroySoon();
+      return;
+    }
+    for (const line of lines) if (line !== '') void this.#request(line);
+  }
+
+  async #request(line: string): Promise<void> {
+    let json: unknown;
+    try {
+      json = JSON.parse(line);
+    } catch {
+      return this.#fail(null, -32_700, new CovetError('COVET_ERR_CONTROL_FRAME', { max: RPC_LINE_BYTES_MAX, got: 'a line that is not JSON' }));
+    }
+    const parsed = v.safeParse(requestSchema, json);
+    if (!parsed.success) return this.#fail(null, -32_600, new CovetError('COVET_ERR_CONTROL_FRAME', { max: RPC_LINE_BYTES_MAX, got: 'another shape' }));
+    const { id = null, method, params } = parsed.output;
+    if (method === 'unsubscribe') return this.#unsubscribe(params);
+    if (!isOperation(method)) return this.#fail(id, -32_601, new CovetError('COVET_ERR_CONTROL_METHOD', { got: method, near: nearMatch(method, Object.keys(OPERATIONS)) }));
+    if (this.#underWay + this.#subscriptions.size >= UNDER_WAY_MAX) return this.#fail(id, -32_000, new CovetError('COVET_ERR_INTERNAL', { reason: `more than ${UNDER_WAY_MAX} requests under way` }));
+    this.#underWay++;
+    try {
+      await this.#run(method, id, params);
+    } catch (error) {
+      this.#fail(id, error instanceof CovetError ? -32_000 : -32_603, asCovetError(error));
+    } finally {
+      this.#underWay--;
+    }
+  }
+
+  async #run(method: OperationName, id: number | null, params: unknown): Promise<void> {
+    const input = v.safeParse(OPERATIONS[method].input, params ?? {});
+    if (!input.success) return this.#fail(id, -32_602, configError(input.issues[0]));
+    const context: OperationContext = { core: this.#core, progress: (text) => id !== null && this.#send({ jsonrpc: '2.0', method: 'progress', params: { id, text } }) };
+    if (isSubscription(method)) return this.#subscribe(method, id, input.output, context);
+    // The table's type joins each name to its handler; an index over the union cannot show it.
+    const handler = HANDLERS[method] as (context: OperationContext, input: unknown) => Promise<unknown>;
+    const result = await handler(context, input.output);
+    if (id !== null) this.#send({ jsonrpc: '2.0', id, result });
+    if (method === 'kill') this.#socket.end(() => this.#onKilled());
+  }
+
+  async #subscribe(method: SubscriptionName, id: number | null, input: unknown, context: OperationContext): Promise<void> {
+    const number = ++this.#lastSubscription;
+    const subscription: Subscription = { stop: () => {}, waiting: [], dropped: 0, isEnded: false };
+    this.#subscriptions.set(number, subscription);
+    const sink: Sink<unknown> = { item: (item) => this.#item(number, subscription, item), end: () => this.#endOf(number, subscription) };
+    const handler = SUBSCRIPTIONS[method] as (context: OperationContext, input: unknown, sink: Sink<unknown>) => Promise<() => void>;
+    try {
+      if (id !== null) this.#send({ jsonrpc: '2.0', id, result: { subscription: number } });
+      const stop = await handler(context, input, sink);
+      if (this.#subscriptions.has(number)) subscription.stop = stop;
+      else stop();
+    } catch (error) {
+      this.#subscriptions.delete(number);
+      throw error;
+    }
+  }
+
+  #item(number: number, subscription: Subscription, item: unknown): void {
+    if (this.#socket.writableLength < UNREAD_BYTES_MAX && subscription.waiting.length === 0) {
+      this.#send({ jsonrpc: '2.0', method: 'item', params: { subscription: number, item } });
+      return;
+    }
+    subscription.waiting.push(item);
+    if (subscription.waiting.length <= SUBSCRIPTION_ITEMS_MAX) return;
+    subscription.waiting.shift();
+    subscription.dropped++;
+  }
+
+  #flush(): void {
+    for (const [number, subscription] of this.#subscriptions) {
+      while (subscription.waiting.length > 0 && this.#socket.writableLength < UNREAD_BYTES_MAX) {
+        this.#send({ jsonrpc: '2.0', method: 'item', params: { subscription: number, item: subscription.waiting.shift() } });
+      }
+      if (subscription.isEnded) this.#endOf(number, subscription);
+    }
+  }
+
+  #endOf(number: number, subscription: Subscription): void {
+    subscription.isEnded = true;
+    if (subscription.waiting.length > 0) return;
+    this.#send({ jsonrpc: '2.0', method: 'item', params: { subscription: number, end: true, dropped: subscription.dropped } });
+    subscription.stop();
+    this.#subscriptions.delete(number);
+  }
+
+  #unsubscribe(params: unknown): void {
+    const number = (params as { subscription?: unknown } | null)?.subscription;
+    if (typeof number !== 'number') return;
+    this.#subscriptions.get(number)?.stop();
+    this.#subscriptions.delete(number);
+  }
+
+  #fail(id: number | null, code: number, error: CovetError): void {
+    const failure: RpcFailure = { code, message: error.message, data: { code: error.code, details: error.details } };
+    this.#send({ jsonrpc: '2.0', id, error: failure });
+  }
+
+  #send(frame: RpcResponse | RpcNotification): void {
+    if (this.#socket.writable) this.#socket.write(`${JSON.stringify(frame)}\n`);
+  }
+}
+
+function isOperation(method: string): method is OperationName {
+  return Object.hasOwn(OPERATIONS, method);
+}
+
+function isSubscription(method: OperationName): method is SubscriptionName {
+  return Object.hasOwn(SUBSCRIPTIONS, method);
+}
+
+function configError(issue: v.BaseIssue<unknown>): CovetError {
+  const field = v.getDotPath(issue) ?? 'params';
+  if (issue.type === 'strict_object' && issue.expected === 'never') return new CovetError('COVET_ERR_CONFIG_UNKNOWN', { field, near: '' });
+  return new CovetError('COVET_ERR_CONFIG_FIELD', { field, expected: issue.message, got: `${issue.received}` });
+}
+
+function asCovetError(error: unknown): CovetError {
+  if (error instanceof CovetError) return error;
+  const reason = error instanceof Error ? error.message : String(error);
+  process.stderr.write(`covet-pm: ${error instanceof Error ? error.stack : reason}\n`);
+  return new CovetError('COVET_ERR_INTERNAL', { reason }, { cause: error });
+}

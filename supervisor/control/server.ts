@@ -1,0 +1,76 @@
+/**
+ * The control socket: accepts, checks who is there, and gives each connection its conversation. 0600 in a 0700 folder, and the peer's uid is
+ * checked besides, for a folder's mode may change under us.
+ */
+import { chmodSync, unlinkSync } from 'node:fs';
+import { createServer, type Server, type Socket } from 'node:net';
+import { CovetError } from '../protocol/errors.ts';
+import { SOCKET_PATH_BYTES_MAX } from '../protocol/paths.ts';
+import type { SupervisorCore } from '../supervisor.ts';
+import { ControlConnection } from './connection.ts';
+
+/** Conversations at once; a client has one. */
+const CONNECTIONS_MAX = 256;
+
+export class ControlServer {
+  readonly #core: SupervisorCore;
+  readonly #path: string;
+  readonly #server: Server;
+  readonly #connections = new Set<ControlConnection>();
+  #onKilled: () => void = () => {};
+
+  constructor(core: SupervisorCore) {
+    this.#core = core;
+    this.#path = core.env.paths.control;
+    this.#server = createServer((socket) => this.#accept(socket));
+  }
+
+  /** Throws COVET_ERR_HOME_PATH, or Node's error of listen(). covet-init's lock says that no other supervisor serves this path. */
+  async listen(): Promise<void> {
+    const bytes = Buffer.byteLength(this.#path);
+    if (bytes > SOCKET_PATH_BYTES_MAX) throw new CovetError('COVET_ERR_HOME_PATH', { path: this.#path, bytes });
+    removeStale(this.#path);
+    const mask = process.umask(0o177);
+    try {
+      await new Promise<void>((resolve, reject) => this.#server.once('error', reject).listen(this.#path, resolve));
+    } finally {
+      process.umask(mask);
+    }
+    chmodSync(this.#path, 0o600);
+  }
+
+  /** Called once a `kill` was carried out and answered. */
+  onKilled(run: () => void): void {
+    this.#onKilled = run;
+  }
+
+  async close(): Promise<void> {
+    const closed = new Promise<void>((resolve) => this.#server.close(() => resolve()));
+    for (const connection of this.#connections) connection.end();
+    await closed;
+  }
+
+  #accept(socket: Socket): void {
+    const peer = this.#core.env.native.peerCredentials((socket as Socket & { _handle: { fd: number } })._handle.fd);
+    const connection = new ControlConnection(this.#core, socket, () => this.#onKilled());
+    if (peer.uid !== this.#core.env.uid && peer.uid !== 0) {
+      connection.refuse(new CovetError('COVET_ERR_CONTROL_PEER', { uid: peer.uid, owner: this.#core.env.uid }));
+      return;
+    }
+    if (this.#connections.size >= CONNECTIONS_MAX) {
+      connection.refuse(new CovetError('COVET_ERR_INTERNAL', { reason: `more than ${CONNECTIONS_MAX} clients at once` }));
+      return;
+    }
+    this.#connections.add(connection);
+    socket.once('close', () => this.#connections.delete(connection));
+    connection.begin();
+  }
+}
+
+function removeStale(path: string): void {
+  try {
+    unlinkSync(path);
+  } catch (error) {
+    if ((error as NodeJS.ErrnoException).code !== 'ENOENT') throw error;
+  }
+}

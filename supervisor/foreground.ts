@@ -1,0 +1,48 @@
+/**
+ * `covet-pm run`: one app in the foreground. Its logs go to stdout and stderr; SIGTERM or SIGINT drains it; a second one ends it at once;
+ * when it ends by itself, so does this, with its exit code (128 + the signal's number; 125 when covet-pm itself failed).
+ */
+import { constants } from 'node:os';
+import { startApp } from './operations/start.ts';
+import { EXIT } from './protocol/errors.ts';
+import type { OperationParsed } from './protocol/operations.ts';
+import type { SupervisorCore } from './supervisor.ts';
+
+/** Resolves with the exit code. `text` is COVET_RUN: a start operation's input as JSON. */
+export async function runForeground(core: SupervisorCore, text: string): Promise<number> {
+  const { config, env } = JSON.parse(text) as OperationParsed<'start'>;
+  let lastEnd: { code: number | null; signal: string | null } | null = null;
+  let wasSignalled = false;
+  core.events.on('event', (event) => {
+    if (event.type === 'worker.exited' && !event.expected) lastEnd = event;
+  });
+  await core.logs.open(config.name, config.logs);
+  core.logs.follow(config.name, ['out', 'err'], ({ stream, line }) => void (stream === 'out' ? process.stdout : process.stderr).write(`${line}\n`));
+  const ended = new Promise<void>((resolve) => {
+    core.events.on('event', (event) => event.type === 'app.changed' && event.app === config.name && (event.to === 'failed' || event.to === 'stopped') && resolve());
+  });
+  core.init.on('signal', (name) => {
+    if (name === 'SIGHUP') return core.logs.reopen();
+    if (wasSignalled) for (const app of core.apps.values()) for (const generation of app.generations.values()) generation.kill(`a second ${name}`);
+    wasSignalled = true;
+    void core.stopAll(`${name} was sent`);
+  });
+  try {
+    await startApp({ core, progress: () => {} }, { config, env });
+  } catch (error) {
+    if (!wasSignalled) process.stderr.write(`covet-pm: ${(error as Error).message}\n`);
+    if (core.apps.get(config.name) === undefined) return EXIT.runFailed;
+  }
+  await ended;
+  await core.logs.flush(config.name);
+  return wasSignalled ? EXIT.done : exitCode(lastEnd);
+}
+
+function exitCode(end: { code: number | null; signal: string | null } | null): number {
+  if (end === null) return EXIT.runFailed;
+  return end.code ?? 128 + signalNumber(end.signal);
+}
+
+function signalNumber(name: string | null): number {
+  return (constants.signals as Readonly<Record<string, number>>)[name ?? ''] ?? 0;
+}

@@ -1,0 +1,142 @@
+/**
+ * The supervisor's side of covet-init's wire (protocol/init-wire.ts): requests joined to replies by id, and what covet-init says unasked
+ * as events. Descriptors that arrive belong to whoever gets them here.
+ */
+import { EventEmitter } from 'node:events';
+import type { Env, Timer } from '../env.ts';
+import type { PacketSocket } from '../../native/index.ts';
+import { decodeInitPacket, encodeInitPacket, INIT_WIRE_VERSION, type InitPacket } from '../protocol/init-wire.ts';
+
+/** covet-init answers in microseconds; a silence this long is a fault of ours or of the machine. */
+const REPLY_TIMEOUT_MS = 20_000;
+
+export interface InitReply {
+  readonly fields: Readonly<Record<string, string>>;
+  readonly fds: readonly number[];
+}
+
+/** A system call that failed in covet-init, shaped as Node's own errors. */
+export class InitError extends Error {
+  readonly code: string;
+  readonly errno: number;
+  readonly syscall: string;
+
+  constructor(fields: Readonly<Record<string, string>>) {
+    super(`${fields['code'] ?? 'EIO'}: ${fields['syscall'] ?? 'covet-init'}`);
+    this.code = fields['code'] ?? 'EIO';
+    this.errno = -Math.abs(Number(fields['errno'] ?? 5));
+    this.syscall = fields['syscall'] ?? 'covet-init';
+  }
+}
+
+interface Waiting {
+  readonly resolve: (reply: InitReply) => void;
+  readonly reject: (error: Error) => void;
+  readonly timer: Timer;
+}
+
+interface InitEvents {
+  running: [{ key: string; pid: number; start: string; pidfd: number }];
+  failed: [{ key: string; stage: string; errno: number }];
+  exited: [{ key: string; pid: number; status: number }];
+  signal: [string];
+  /** What is held, told at hello: group, member and worker records. */
+  held: [InitPacket, readonly number[]];
+  /** covet-init is gone. */
+  end: [];
+}
+
+export class InitClient extends EventEmitter<InitEvents> {
+  readonly #env: Env;
+  readonly #socket: PacketSocket;
+  readonly #waiting = new Map<number, Waiting>();
+  #lastId = 0;
+  #hello = 0;
+  pid = 0;
+
+  constructor(env: Env, fd: number) {
+    super();
+    this.#env = env;
+    this.#socket = new env.native.PacketSocket(fd);
+    this.#socket.start(
+      (text, fds) => this.#receive(decodeInitPacket(text), fds),
+      () => this.#end(),
+    );
+  }
+
+  /** Agrees on a version and hears everything covet-init holds (as `held` and `exited` events) before it resolves. */
+  async hello(): Promise<void> {
+    const reply = this.request('hello', { min: String(INIT_WIRE_VERSION.min), max: String(INIT_WIRE_VERSION.max) });
+    this.#hello = this.#lastId;
+    await reply;
+  }
+
+  request(verb: string, fields: Readonly<Record<string, string>> = {}): Promise<InitReply> {
+    const id = ++this.#lastId;
+    return new Promise((resolve, reject) => {
+      const timer = this.#env.after(REPLY_TIMEOUT_MS, () => this.#settle(id)?.reject(new Error(`covet-init did not answer ${verb} within ${REPLY_TIMEOUT_MS} ms`)));
+      this.#waiting.set(id, { resolve, reject, timer });
+      try {
+        this.#socket.send(encodeInitPacket({ verb, id, fields }));
+      } catch (error) {
+        this.#settle(id)?.reject(error as Error);
+      }
+    });
+  }
+
+  /** For what gets no answer: `ready`'s and `quit`'s sender may be gone before one comes. */
+  tell(verb: string, fields: Readonly<Record<string, string>> = {}): void {
+    this.#socket.send(encodeInitPacket({ verb, id: ++this.#lastId, fields }));
+  }
+
+  close(): void {
+    this.#socket.close();
+  }
+
+  #receive(packet: InitPacket, fds: readonly number[]): void {
+    if (packet.id === 0) return this.#unasked(packet, fds);
+    if (packet.id === this.#hello) return this.#greeted(packet, fds);
+    const waiting = this.#settle(packet.id);
+    if (waiting === undefined) return fds.forEach((fd) => this.#env.native.closeFd(fd));
+    if (packet.verb === 'error') waiting.reject(new InitError(packet.fields));
+    else waiting.resolve({ fields: packet.fields, fds });
+  }
+
+  #greeted(packet: InitPacket, fds: readonly number[]): void {
+    switch (packet.verb) {
+      case 'hello':
+        this.pid = Number(packet.fields['pid']);
+        return;
+      case 'exited':
+        return this.#unasked(packet, fds);
+      case 'end':
+        return void this.#settle(packet.id)?.resolve({ fields: {}, fds });
+      case 'error':
+        return void this.#settle(packet.id)?.reject(new InitError(packet.fields));
+      default:
+        this.emit('held', packet, fds);
+    }
+  }
+
+  #unasked({ verb, fields }: InitPacket, fds: readonly number[]): void {
+    const key = fields['key'] ?? '';
+    const pid = Number(fields['pid'] ?? 0);
+    if (verb === 'running' && fds[0] !== undefined) this.emit('running', { key, pid, start: fields['start'] ?? '', pidfd: fds[0] });
+    else if (verb === 'failed') this.emit('failed', { key, stage: fields['stage'] ?? '', errno: Number(fields['errno'] ?? 0) });
+    else if (verb === 'exited') this.emit('exited', { key, pid, status: Number(fields['status'] ?? 0) });
+    else if (verb === 'signal') this.emit('signal', fields['name'] ?? '');
+    else for (const fd of fds) this.#env.native.closeFd(fd);
+  }
+
+  #settle(id: number): Waiting | undefined {
+    const waiting = this.#waiting.get(id);
+    this.#waiting.delete(id);
+    waiting?.timer.cancel();
+    return waiting;
+  }
+
+  #end(): void {
+    for (const id of [...this.#waiting.keys()]) this.#settle(id)?.reject(new Error('covet-init is gone'));
+    this.emit('end');
+  }
+}

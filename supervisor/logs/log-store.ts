@@ -1,0 +1,143 @@
+/**
+ * Apps' logs: one file per app and stream, written by the addon's thread straight from the workers' pipes. No log line passes through
+ * this loop unless somebody follows it; then it is read back from the file.
+ */
+import { openSync, readSync, closeSync, fstatSync } from 'node:fs';
+import { chmod } from 'node:fs/promises';
+import { join } from 'node:path';
+import type { LogCopier } from '../../native/index.ts';
+import type { Env } from '../env.ts';
+import type { EventLog } from '../event-log.ts';
+import type { AppConfig } from '../protocol/config.ts';
+import type { LogItem } from '../protocol/operations.ts';
+import { LogFollower } from './log-follower.ts';
+
+export type LogStream = 'out' | 'err';
+const STREAMS = ['out', 'err'] as const;
+
+/** Read from the end of a file for its last lines: 100,000 lines of 160 bytes. */
+const TAIL_BYTES_MAX = 16_777_216;
+
+interface StreamState {
+  readonly id: number;
+  readonly app: string;
+  readonly stream: LogStream;
+  readonly path: string;
+  readonly follower: LogFollower;
+}
+
+export class LogStore {
+  readonly #env: Env;
+  readonly #events: EventLog;
+  readonly #copier: LogCopier;
+  readonly #streams = new Map<number, StreamState>();
+  #lastId = 0;
+  #lastSource = 0;
+
+  constructor(env: Env, events: EventLog) {
+    this.#env = env;
+    this.#events = events;
+    this.#copier = new env.native.LogCopier({
+      onGrown: (id, size, rotated) => this.#streams.get(id)?.follower.grown(size, rotated),
+      onSourceEnd: () => {},
+      onTrouble: (id, code, droppedBytes) => this.#trouble(id, code, droppedBytes),
+    });
+  }
+
+  files(app: string): { out: string; err: string } {
+    return { out: join(this.#env.paths.logs, `${app}-out.log`), err: join(this.#env.paths.logs, `${app}-err.log`) };
+  }
+
+  /** Opens an app's two files; again with other options too. Throws as open(2). */
+  async open(app: string, options: AppConfig['logs']): Promise<void> {
+    if (this.#of(app).length > 0) return;
+    const files = this.files(app);
+    for (const stream of STREAMS) {
+      const id = ++this.#lastId;
+      this.#copier.openStream(id, files[stream], { maxBytes: options.bytesMax, files: options.filesMax, timestamps: options.timestamps, stallMs: options.stallMs });
+      this.#streams.set(id, { id, app, stream, path: files[stream], follower: new LogFollower(files[stream]) });
+      await chmod(files[stream], 0o600);
+    }
+  }
+
+  /** The read ends of a worker's pipes; both are duplicated. */
+  attach(app: string, out: number, err: number): void {
+    for (const { id, stream } of this.#of(app)) this.#copier.addSource(id, ++this.#lastSource, stream === 'out' ? out : err);
+  }
+
+  close(app: string): void {
+    for (const { id, follower } of this.#of(app)) {
+      this.#copier.closeStream(id);
+      follower.close();
+      this.#streams.delete(id);
+    }
+  }
+
+  /** Every line now in the app's pipes is in its files when it resolves. */
+  async flush(app: string): Promise<void> {
+    await Promise.all(this.#of(app).map(({ id }) => this.#copier.flush(id)));
+  }
+
+  /** The last lines of a stream, flushed first. */
+  async lastLines(app: string, stream: LogStream, count: number): Promise<string[]> {
+    await this.flush(app);
+    return tail(this.files(app)[stream], count).lines;
+  }
+
+  /** Lines as they come, of one app or all. `onItem` is called in order; the answer stops it. */
+  follow(app: string | null, streams: readonly LogStream[], onItem: (item: LogItem) => void): () => void {
+    const stops = [...this.#streams.values()]
+      .filter((state) => (app === null || state.app === app) && streams.includes(state.stream))
+      .map((state) => state.follower.subscribe((line) => onItem({ app: state.app, stream: state.stream, line })));
+    return () => stops.forEach((stop) => stop());
+  }
+
+  /** The supervisor's own words about an app: its log is stderr, which covet-init sends to supervisor.log. */
+  say(app: string, text: string): void {
+    process.stderr.write(`${this.#env.wallClock().toISOString()} ${app}: ${text}\n`);
+  }
+
+  reopen(): void {
+    this.#copier.reopen();
+  }
+
+  end(): void {
+    this.#copier.close();
+  }
+
+  #of(app: string): StreamState[] {
+    return [...this.#streams.values()].filter((state) => state.app === app);
+  }
+
+  #trouble(id: number, code: string, bytes: number): void {
+    const state = this.#streams.get(id);
+    if (state === undefined || bytes === 0) return;
+    this.#events.announce({ type: 'log.dropped', app: state.app, stream: state.stream, bytes, reason: code });
+  }
+}
+
+/** The last lines of a file, and its size when they were read. An absent file has none. */
+export function tail(path: string, count: number): { lines: string[]; size: number } {
+  let fd: number;
+  try {
+    fd = openSync(path, 'r');
+  } catch (error) {
+    if ((error as NodeJS.ErrnoException).code === 'ENOENT') return { lines: [], size: 0 };
+    throw error;
+  }
+  try {
+    const { size } = fstatSync(fd);
+    let text = '';
+    for (let take = 65_536; ; take *= 4) {
+      const from = Math.max(0, size - take);
+      const buffer = Buffer.alloc(size - from);
+      readSync(fd, buffer, 0, buffer.length, from);
+      text = buffer.toString();
+      if (from === 0 || take >= TAIL_BYTES_MAX || text.split('\n').length > count + 1) break;
+    }
+    const lines = text.endsWith('\n') ? text.slice(0, -1).split('\n') : text.split('\n');
+    return { lines: text === '' || count === 0 ? [] : lines.slice(-count), size };
+  } finally {
+    closeSync(fd);
+  }
+}

@@ -1,0 +1,17 @@
+/** ping and list: what lives, at a glance. */
+import { CONTROL_VERSION } from '../protocol/rpc.ts';
+import type { Handler } from './handlers.ts';
+import { listView, refreshSamples } from './views.ts';
+
+export const ping: Handler<'ping'> = async ({ core }) => ({
+  apiVersion: 1,
+  version: core.env.version,
+  control: CONTROL_VERSION,
+  init: { pid: core.init.pid },
+  supervisor: { pid: process.pid },
+});
+
+export const list: Handler<'list'> = async ({ core }) => {
+  await refreshSamples(core, core.apps.values());
+  return listView(core);
+};

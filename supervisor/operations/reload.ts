@@ -1,0 +1,21 @@
+/** reload: every worker replaced, no connection lost, or nothing changed. */
+import { appEnv } from '../apps/caller-env.ts';
+import type { Handler } from './handlers.ts';
+import { stopView } from './views.ts';
+
+export const reloadApp: Handler<'reload'> = async ({ core, progress }, { app: name, env }) => {
+  core.requireRunning();
+  const app = core.app(name);
+  const onEvent = (event: { type: string; app?: string; generation?: number }): void => {
+    if (event.app !== name) return;
+    if (event.type === 'reload.started') progress(`starting ${app.wanted} workers of generation ${event.generation}`);
+    if (event.type === 'reload.flipped') progress(`generation ${event.generation} serves; the old workers finish what they have`);
+  };
+  core.events.on('event', onEvent);
+  try {
+    const outcome = await app.reload(env === undefined ? null : appEnv(env, app.config.env));
+    return { ...stopView(core, app, outcome), mode: outcome.mode, generation: outcome.generation, durationMs: outcome.durationMs };
+  } finally {
+    core.events.off('event', onEvent);
+  }
+};

@@ -1,0 +1,12 @@
+/** restart: stop, then start. */
+import { appEnv } from '../apps/caller-env.ts';
+import type { Handler } from './handlers.ts';
+import { appView } from './views.ts';
+
+export const restartApp: Handler<'restart'> = async ({ core, progress }, { app: name, env }) => {
+  core.requireRunning();
+  const app = core.app(name);
+  progress(`restarting ${name}`);
+  await app.restart(env === undefined ? null : appEnv(env, app.config.env));
+  return { apiVersion: 1, app: appView(core, app) };
+};

@@ -1,0 +1,10 @@
+/** resurrect: run what was wanted when the last supervisor ended. */
+import type { Handler } from './handlers.ts';
+import { listView } from './views.ts';
+
+export const resurrect: Handler<'resurrect'> = async ({ core, progress }) => {
+  core.requireRunning();
+  progress('starting what was wanted');
+  await core.resurrect();
+  return listView(core);
+};

@@ -1,0 +1,11 @@
+/** scale: more workers start, or the highest slots drain. */
+import type { Handler } from './handlers.ts';
+import { appView } from './views.ts';
+
+export const scaleApp: Handler<'scale'> = async ({ core, progress }, { app: name, instances }) => {
+  core.requireRunning();
+  const app = core.app(name);
+  progress(`scaling ${name} to ${instances}`);
+  await app.scale(instances);
+  return { apiVersion: 1, app: appView(core, app) };
+};

@@ -1,0 +1,52 @@
+/** start: a new app, on disk before it runs; and a stopped or failed one again. */
+import { appEnv } from '../apps/caller-env.ts';
+import { resolveLaunch } from '../apps/launch.ts';
+import { parseListen } from '../listeners/address.ts';
+import type { AppConfig } from '../protocol/config.ts';
+import { CovetError } from '../protocol/errors.ts';
+import { APPS_MAX } from '../protocol/units.ts';
+import type { Handler } from './handlers.ts';
+import { appView } from './views.ts';
+
+export const startApp: Handler<'start'> = async ({ core, progress }, { config, env }) => {
+  core.requireRunning();
+  const known = core.apps.get(config.name);
+  if (known !== undefined) throw new CovetError('COVET_ERR_APP_EXISTS', { app: config.name, status: known.status });
+  if (core.apps.size >= APPS_MAX) throw new CovetError('COVET_ERR_APP_LIMIT', { max: APPS_MAX });
+  checkConflicts(config, core.env.uid);
+  await resolveLaunch(config, core.env.node);
+  const app = core.add({ config, env: appEnv(env, config.env), isWanted: true, lastGeneration: 0, live: 0 });
+  progress(`starting ${app.wanted} ${app.wanted === 1 ? 'worker' : 'workers'} of ${app.name}`);
+  try {
+    await app.start();
+  } catch (error) {
+    // Nothing half-done: what never came to disk is not known either.
+    if (!core.wanted.records.has(app.name)) core.apps.delete(app.name);
+    throw error;
+  }
+  return { apiVersion: 1, app: appView(core, app) };
+};
+
+export const startStopped: Handler<'startStopped'> = async ({ core, progress }, { app: name }) => {
+  core.requireRunning();
+  const app = core.app(name);
+  if (app.plan.phase !== 'stopped') throw new CovetError('COVET_ERR_APP_EXISTS', { app: name, status: app.status });
+  progress(`starting ${app.wanted} ${app.wanted === 1 ? 'worker' : 'workers'} of ${app.name}`);
+  await app.start();
+  return { apiVersion: 1, app: appView(core, app) };
+};
+
+/** Faults that no single field shows. */
+function checkConflicts(config: AppConfig, supervisorUid: number): void {
+  const bad = config.listen.find((text) => parseListen(text) === null);
+  const expected = 'tcp://host:port, a port, or unix:/path';
+  if (bad !== undefined) throw new CovetError('COVET_ERR_CONFIG_FIELD', { field: 'listen', expected, got: bad });
+  if (config.uid !== undefined && supervisorUid !== 0 && config.uid !== supervisorUid) {
+    throw new CovetError('COVET_ERR_CONFIG_CONFLICT', { reason: `\`uid\` ${config.uid} needs a supervisor that runs as root; this one is uid ${supervisorUid}.` });
+  }
+  if (config.gid !== undefined && config.uid === undefined) throw new CovetError('COVET_ERR_CONFIG_CONFLICT', { reason: '`gid` needs `uid` beside it.' });
+  if (config.onlyOne && (config.instances ?? 1) !== 1) throw new CovetError('COVET_ERR_CONFIG_CONFLICT', { reason: `\`onlyOne\` and \`instances\` ${config.instances} exclude each other.` });
+  if (config.minHealthyMs > config.readyTimeoutMs) {
+    throw new CovetError('COVET_ERR_CONFIG_CONFLICT', { reason: `\`minHealthyMs\` (${config.minHealthyMs}) is longer than \`readyTimeoutMs\` (${config.readyTimeoutMs}): no worker could be ready.` });
+  }
+}

@@ -1,0 +1,64 @@
+/**
+ * How a worker leaves (DESIGN §5): it is out of the set already; its queue is emptied by itself; then its idle HTTP/1 connections go to
+ * an heir and the rest finishes. The worker does the second half (worker/drain.ts) and says `drained`.
+ */
+import type { Env } from '../env.ts';
+import type { Half, Listener } from '../listeners/listener.ts';
+import type { AppConfig } from '../protocol/config.ts';
+import type { DrainCounts } from '../protocol/worker-wire.ts';
+import type { WorkerHandle } from './worker-handle.ts';
+
+/** The queue counts as empty when it was so this often in a row: a handshake that crossed the flip ends within that on a near network. */
+const QUEUE_LOOK_MS = 25;
+const QUEUE_LOOKS = 4;
+
+export interface DrainOrder {
+  readonly env: Env;
+  readonly config: AppConfig;
+  readonly worker: WorkerHandle;
+  readonly hasChannel: boolean;
+  readonly listeners: readonly Listener[];
+  readonly slot: number;
+  readonly half: Half;
+  readonly heir: WorkerHandle | null;
+  readonly isClosing: boolean;
+  /** Resolves when the worker said `drained`, or with null when it ended. */
+  readonly drained: Promise<DrainCounts | null>;
+}
+
+/** Resolves with what the worker counted, or null when it has no preload, or ended before it told. */
+export async function drainWorker(order: DrainOrder): Promise<DrainCounts | null> {
+  const { env, config, worker } = order;
+  if (env.faults.has('no-drain')) return null;
+  const deadline = env.nowMs() + config.drainTimeoutMs;
+  if (order.hasChannel) worker.send({ t: 'message', data: 'shutdown' });
+  if (!order.isClosing) await queuesEmptied(order, deadline);
+  if (!order.hasChannel) return null;
+  if (order.heir !== null) introduce(env, worker, order.heir);
+  worker.send({
+    t: 'drain',
+    deadlineMs: Math.max(0, Math.round(deadline - env.nowMs())),
+    idleGraceMs: config.idleGraceMs ?? null,
+    handOver: config.handOver && order.heir !== null,
+    stopAccepting: order.listeners.filter((listener) => order.isClosing || listener.dispatch !== 'bpf').map((listener) => listener.key),
+  });
+  return order.drained;
+}
+
+/** Gives the two workers a pair of their own: connections pass between them and nowhere else. */
+function introduce(env: Env, old: WorkerHandle, heir: WorkerHandle): void {
+  const [ours, theirs] = env.native.socketPair('seqpacket');
+  heir.sendPeer({ t: 'inherit' }, theirs);
+  old.sendPeer({ t: 'heir' }, ours);
+  env.native.closeFd(ours);
+  env.native.closeFd(theirs);
+}
+
+async function queuesEmptied({ env, listeners, slot, half, worker }: DrainOrder, deadline: number): Promise<void> {
+  const own = listeners.filter((listener) => listener.dispatch === 'bpf');
+  for (let empty = 0; empty < QUEUE_LOOKS && env.nowMs() < deadline; ) {
+    await new Promise<void>((resolve) => env.after(QUEUE_LOOK_MS, resolve));
+    if (!worker.isAlive) return;
+    empty = own.every((listener) => (listener.queued(slot, half) ?? 0) === 0) ? empty + 1 : 0;
+  }
+}

@@ -1,0 +1,71 @@
+/**
+ * Ends what an app's workers left behind: children that outlived them, also those that forked twice and left the session. They are
+ * covet-init's children by then (it is the subreaper) and carry the app's name in the environment they inherited. Read from /proc, in
+ * bounded rounds, each process checked again before it is signalled and signalled by pidfd.
+ */
+import { readdirSync, readFileSync } from 'node:fs';
+import { constants } from 'node:os';
+import type { Env } from '../env.ts';
+
+/** A fork that races the scan is found in the next round. */
+const ROUNDS_MAX = 20;
+const LOOK_MS = 50;
+
+/** Resolves with how many were found, once none is left or the time is over. */
+export async function sweepOrphans(env: Env, initPid: number, app: string, killTimeoutMs: number): Promise<number> {
+  const seen = new Set<number>();
+  const killFrom = env.nowMs() + killTimeoutMs;
+  for (let round = 0; ; round++) {
+    const orphans = findOrphans(initPid, app);
+    if (orphans.length === 0) return seen.size;
+    const isLate = env.nowMs() >= killFrom;
+    for (const pid of orphans) {
+      if (seen.has(pid) && !isLate) continue;
+      seen.add(pid);
+      signalOrphan(env, pid, app, isLate ? constants.signals.SIGKILL : constants.signals.SIGTERM);
+    }
+    if (isLate && round > ROUNDS_MAX) return seen.size;
+    await new Promise<void>((resolve) => env.after(LOOK_MS, resolve));
+  }
+}
+
+function findOrphans(initPid: number, app: string): number[] {
+  return readdirSync('/proc')
+    .filter((name) => /^\d+$/.test(name))
+    .map(Number)
+    .filter((pid) => parentOf(pid) === initPid && belongsTo(pid, app));
+}
+
+function signalOrphan(env: Env, pid: number, app: string, signal: number): void {
+  let pidfd: number;
+  try {
+    pidfd = env.native.pidfdOpen(pid);
+  } catch {
+    return; // it ended meanwhile
+  }
+  try {
+    if (belongsTo(pid, app)) env.native.pidfdSignal(pidfd, signal);
+  } catch (error) {
+    if ((error as NodeJS.ErrnoException).code !== 'ESRCH') throw error;
+  } finally {
+    env.native.closeFd(pidfd);
+  }
+}
+
+/** Field 4 of /proc/PID/stat, after the name in parentheses, which may hold anything. */
+function parentOf(pid: number): number {
+  const stat = read(`/proc/${pid}/stat`);
+  return stat === null ? 0 : Number(stat.slice(stat.lastIndexOf(')') + 2).split(' ')[1]);
+}
+
+function belongsTo(pid: number, app: string): boolean {
+  return read(`/proc/${pid}/environ`)?.split('\0').includes(`COVET_APP=${app}`) ?? false;
+}
+
+function read(path: string): string | null {
+  try {
+    return readFileSync(path, 'latin1');
+  } catch {
+    return null; // ended, or not ours to read
+  }
+}

@@ -1,0 +1,253 @@
+/**
+ * The shell of slot-machine.ts: one seat of one generation, and the worker in it. Carries the machine's effects out, turns what
+ * the worker does into the machine's events, and tells its generation what came of it. The only place that writes a slot's state.
+ */
+import { constants } from 'node:os';
+import type { Env, Timer } from '../env.ts';
+import type { Half, Listener } from '../listeners/listener.ts';
+import type { AppConfig } from '../protocol/config.ts';
+import type { SlotState } from '../protocol/states.ts';
+import type { DrainCounts, LendReply, LendRequest, WorkerMessage } from '../protocol/worker-wire.ts';
+import { drainWorker } from './drain.ts';
+import { probeWorker } from './probe.ts';
+import { NO_HISTORY, type CrashHistory } from './restart-policy.ts';
+import { hasProcess, stepSlot, type SlotEffect, type SlotEvent } from './slot-machine.ts';
+import type { WorkerCallbacks, WorkerEnd, WorkerHandle } from './worker-handle.ts';
+
+/** Between two tries of a readiness probe. */
+const PROBE_AGAIN_MS = 200;
+
+/** What a slot needs of its app; app.ts implements it. */
+export interface SlotHost {
+  readonly env: Env;
+  readonly config: AppConfig;
+  /** Makes the handle, registers it and starts it. */
+  hire(slot: Slot, callbacks: WorkerCallbacks): WorkerHandle;
+  lend(slot: Slot, request: LendRequest, reply: (reply: LendReply, fd?: number) => void): void;
+  listenersOf(slot: Slot): readonly Listener[];
+  onListening(slot: Slot, key: string, own: boolean): void;
+  onClosed(slot: Slot, key: string): void;
+  /** The state was written. */
+  onState(slot: Slot, from: SlotState, event: string, reason: string): void;
+  onCrash(slot: Slot, reason: string, wasReady: boolean): void;
+  onGone(slot: Slot): void;
+  onExit(slot: Slot, end: WorkerEnd, expected: boolean): void;
+  onMessage(slot: Slot, data: unknown): void;
+  onMisbehaved(slot: Slot, reason: string): void;
+  /** A worker of the generation that replaces this one, to hand connections to; null when there is none. */
+  heirOf(slot: Slot): WorkerHandle | null;
+  /** Connections keep coming to this slot until the sockets are closed: it must stop accepting by itself. */
+  isClosing(slot: Slot): boolean;
+}
+
+export class Slot {
+  readonly index: number;
+  readonly generation: number;
+  readonly half: Half;
+  readonly #host: SlotHost;
+  #state: SlotState = 'cold';
+  #timer: Timer | null = null;
+  #steadyTimer: Timer | null = null;
+  #worker: WorkerHandle | null = null;
+  /** Why the worker is being killed before it was ready. */
+  #doom = '';
+  #isProbing = false;
+  #lastProbe = '';
+  /** What the app handles, as its preload tells; a program without one is taken to handle SIGTERM. */
+  #signals = { sigterm: true, sigint: false };
+  #hasChannel = false;
+  #drained: ((counts: DrainCounts | null) => void) | null = null;
+  history: CrashHistory = NO_HISTORY;
+  restarts = 0;
+  readyAtMs: number | null = null;
+  drainCounts: DrainCounts | null = null;
+  wasKilled = false;
+
+  constructor(host: SlotHost, generation: number, index: number, half: Half) {
+    this.#host = host;
+    this.generation = generation;
+    this.index = index;
+    this.half = half;
+  }
+
+  get state(): SlotState {
+    return this.#state;
+  }
+
+  get worker(): WorkerHandle | null {
+    return this.#worker;
+  }
+
+  get hasProcess(): boolean {
+    return hasProcess(this.#state);
+  }
+
+  dispatch(event: SlotEvent): void {
+    const { config } = this.#host;
+    const step = stepSlot(this.#state, event, config);
+    if (step === null) return;
+    const from = this.#state;
+    this.#state = step.state;
+    if (step.state === 'ready' && from !== 'ready') this.readyAtMs = this.#host.env.nowMs();
+    const reason = this.#reason(event, step.reason);
+    if (from !== step.state) this.#host.onState(this, from, event.type, reason);
+    for (const effect of step.effects) this.#act(effect, reason);
+  }
+
+  #reason(event: SlotEvent, reason: string): string {
+    if (event.type === 'elapsed' && this.#state !== 'backoff') this.#doom = this.#lastProbe === '' ? reason : `${reason}: ${this.#lastProbe}`;
+    return event.type === 'exited' && this.#doom !== '' ? this.#doom : reason;
+  }
+
+  #act(effect: SlotEffect, reason: string): void {
+    const { env } = this.#host;
+    switch (effect.type) {
+      case 'spawn':
+        return this.#spawn();
+      case 'arm':
+        this.#timer?.cancel();
+        this.#timer = env.after(effect.ms, () => this.dispatch({ type: 'elapsed' }));
+        return;
+      case 'disarm':
+        this.#timer?.cancel();
+        this.#timer = null;
+        return;
+      case 'beginDrain':
+        return void this.#drain();
+      case 'signal':
+        return this.#signal(effect.which);
+      case 'crashed':
+        return this.#host.onCrash(this, reason, effect.wasReady);
+      case 'gone':
+        return this.#host.onGone(this);
+    }
+  }
+
+  #spawn(): void {
+    if (this.#worker !== null) this.restarts++;
+    this.#doom = '';
+    this.#lastProbe = '';
+    this.#isProbing = false;
+    this.#hasChannel = false;
+    this.#signals = { sigterm: true, sigint: false };
+    this.readyAtMs = null;
+    this.#worker = this.#host.hire(this, {
+      onRunning: () => this.#running(),
+      onFailed: (failure) => this.#ended(() => this.dispatch({ type: 'spawnFailed', reason: failure })),
+      onExited: (end) => this.#ended(() => this.#exited(end)),
+      onMessage: (message) => this.#heard(message),
+      onLend: (request, reply) => this.#host.lend(this, request, reply),
+      onMisbehaved: (problem) => {
+        this.#host.onMisbehaved(this, problem);
+        this.#doom = problem;
+        this.#signal('kill');
+      },
+    });
+  }
+
+  #running(): void {
+    this.dispatch({ type: 'running' });
+    if (this.#host.config.readiness !== 'auto') return;
+    this.#steadyTimer = this.#host.env.after(this.#host.config.minHealthyMs, () => this.#maybeReady());
+  }
+
+  #ended(tell: () => void): void {
+    this.#steadyTimer?.cancel();
+    this.#drained?.(null);
+    tell();
+  }
+
+  #exited(end: WorkerEnd): void {
+    const expected = this.#state === 'stopping' || this.#state === 'draining';
+    this.#host.onExit(this, end, expected);
+    this.dispatch({ type: 'exited', reason: describeEnd(end) });
+  }
+
+  #heard(message: WorkerMessage): void {
+    switch (message.t) {
+      case 'hello':
+        this.#hasChannel = true;
+        return;
+      case 'listening':
+        this.#host.onListening(this, message.listener, message.own === true);
+        if (this.#host.config.readiness !== 'signal') this.#maybeReady();
+        return;
+      case 'closed':
+        return this.#host.onClosed(this, message.listener);
+      case 'ready':
+        if (this.#host.config.readiness === 'signal') this.#maybeReady();
+        return;
+      case 'message':
+        return this.#host.onMessage(this, message.data);
+      case 'signals':
+        this.#signals = { sigterm: message.sigterm, sigint: message.sigint };
+        return;
+      case 'draining':
+        return;
+      case 'drained':
+        this.#drained?.(message.counts);
+        return;
+    }
+  }
+
+  /** The app says it is ready; with a probe, that very worker must also answer. */
+  #maybeReady(): void {
+    const { probe } = this.#host.config;
+    const listeners = this.#host.listenersOf(this);
+    if (this.#state !== 'booting' || this.#isProbing) return;
+    if (probe === undefined || listeners.length === 0) return this.dispatch({ type: 'ready' });
+    this.#isProbing = true;
+    void this.#probe(listeners[0]!, probe, 0);
+  }
+
+  async #probe(listener: Listener, probe: NonNullable<AppConfig['probe']>, passed: number): Promise<void> {
+    const worker = this.#worker;
+    const problem = await probeWorker(listener, this.index, this.half, probe);
+    if (this.#state !== 'booting' || this.#worker !== worker) return;
+    this.#lastProbe = problem ?? '';
+    if (problem === null && passed + 1 >= probe.consecutive) return this.dispatch({ type: 'ready' });
+    const next = problem === null ? passed + 1 : 0;
+    this.#host.env.after(PROBE_AGAIN_MS, () => void this.#probe(listener, probe, next));
+  }
+
+  async #drain(): Promise<void> {
+    const worker = this.#worker;
+    if (worker === null) return;
+    const { env, config } = this.#host;
+    const drained = new Promise<DrainCounts | null>((resolve) => (this.#drained = resolve));
+    this.drainCounts = await drainWorker({
+      env,
+      config,
+      worker,
+      hasChannel: this.#hasChannel,
+      listeners: this.#host.listenersOf(this),
+      slot: this.index,
+      half: this.half,
+      heir: config.handOver && !env.faults.has('no-hand-over') ? this.#host.heirOf(this) : null,
+      isClosing: this.#host.isClosing(this),
+      drained,
+    });
+    this.#drained = null;
+    if (this.#worker === worker) this.dispatch({ type: 'drained' });
+  }
+
+  #signal(which: 'stop' | 'kill'): void {
+    if (this.#worker === null) return;
+    if (which === 'kill') {
+      this.wasKilled = true;
+      this.#worker.signal(constants.signals.SIGKILL);
+      return;
+    }
+    const wanted = this.#host.config.stopSignal;
+    const name = wanted === 'SIGTERM' && this.#signals.sigint && !this.#signals.sigterm ? 'SIGINT' : wanted;
+    this.#worker.signal(constants.signals[name]);
+    // A stopped process takes the signal only once it runs again.
+    this.#worker.signal(constants.signals.SIGCONT);
+  }
+}
+
+export function describeEnd(end: WorkerEnd): string {
+  if (end.signal === null) return `exited with code ${end.code}`;
+  const name = Object.entries(constants.signals).find(([, number]) => number === end.signal)?.[0] ?? `signal ${end.signal}`;
+  return `was ended by ${name}`;
+}

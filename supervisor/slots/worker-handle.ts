@@ -1,0 +1,181 @@
+/**
+ * The supervisor's view of one worker process: its descriptors, its channel and hand-off, its signals, its end. One per start; the slot
+ * outlives it. Decides nothing: what happens is told to the slot by callbacks, each at most once where it is an end.
+ */
+import { Socket } from 'node:net';
+import type { PacketSocket } from '../../native/index.ts';
+import type { Env } from '../env.ts';
+import type { InitClient } from '../init/init-client.ts';
+import { LineSplitter } from '../protocol/rpc.ts';
+import { CHANNEL_LINE_BYTES_MAX, type LendReply, type LendRequest, type PeerNotice, type SupervisorMessage, type WorkerMessage } from '../protocol/worker-wire.ts';
+import { spawnWorker, type SpawnOrder } from './spawn.ts';
+import { decodeLendRequest, decodeWorkerMessage } from './worker-messages.ts';
+
+export interface WorkerCallbacks {
+  onRunning(): void;
+  onFailed(reason: string): void;
+  onExited(end: WorkerEnd): void;
+  onMessage(message: WorkerMessage): void;
+  onLend(request: LendRequest, reply: (reply: LendReply, fd?: number) => void): void;
+  /** It broke the protocol; its channel is closed. */
+  onMisbehaved(reason: string): void;
+}
+
+export interface WorkerEnd {
+  readonly code: number | null;
+  readonly signal: number | null;
+}
+
+/** Descriptors covet-init made for a worker, in the order of its reply. */
+export interface WorkerFds {
+  readonly channel: number;
+  readonly handoff: number;
+  readonly out: number;
+  readonly err: number;
+}
+
+/** What spawn adds to an order: everything but the descriptors. */
+export type WorkerOrder = Omit<SpawnOrder, 'out' | 'err' | 'fds' | 'report' | 'listenFds'>;
+
+export class WorkerHandle {
+  readonly key: string;
+  readonly #env: Env;
+  readonly #init: InitClient;
+  readonly #callbacks: WorkerCallbacks;
+  #channel: Socket | null = null;
+  #handoff: PacketSocket | null = null;
+  #pidfd = -1;
+  #ended = false;
+  pid = 0;
+  startedMs = 0;
+
+  constructor(env: Env, init: InitClient, key: string, callbacks: WorkerCallbacks) {
+    this.#env = env;
+    this.#init = init;
+    this.key = key;
+    this.#callbacks = callbacks;
+  }
+
+  /** Has covet-init record it, then spawns it. `lent` are sockets for LISTEN_FDS; `onPipes` gets the read ends before the first line. */
+  async start(files: { out: string; err: string }, lent: readonly number[], makeOrder: (fds: { channel: number; handoff: number }) => WorkerOrder, onPipes: (out: number, err: number) => void): Promise<void> {
+    const { fds } = await this.#init.request('worker', { key: this.key, out: files.out, err: files.err });
+    const [channel, channelTheirs, handoff, handoffTheirs, outRead, outWrite, errRead, errWrite, report] = fds as [number, number, number, number, number, number, number, number, number];
+    this.#open(channel, handoff);
+    onPipes(outRead, errRead);
+    // The worker holds the read ends of its own pipes too: if covet-init and supervisor both died, it would not get EPIPE (SPINE 7).
+    const theirs = [...lent, channelTheirs, handoffTheirs, outRead, errRead];
+    const order = makeOrder({ channel: 3 + lent.length, handoff: 4 + lent.length });
+    const spawned = spawnWorker({ ...order, out: outWrite, err: errWrite, fds: theirs, report, listenFds: lent.length });
+    const spawnError = await spawned.finally(() => {
+      for (const fd of [channelTheirs, handoffTheirs, outRead, outWrite, errRead, errWrite, report]) this.#env.native.closeFd(fd);
+    });
+    if (spawnError !== null) this.failed(spawnError);
+  }
+
+  running(pid: number, pidfd: number): void {
+    this.pid = pid;
+    this.#pidfd = pidfd;
+    this.startedMs = this.#env.nowMs();
+    this.#callbacks.onRunning();
+  }
+
+  failed(reason: string): void {
+    if (this.#end()) this.#callbacks.onFailed(reason);
+  }
+
+  exited(status: number): void {
+    const signal = status & 0x7f;
+    if (this.#end()) this.#callbacks.onExited(signal === 0 ? { code: (status >> 8) & 0xff, signal: null } : { code: null, signal });
+  }
+
+  get isAlive(): boolean {
+    return !this.#ended;
+  }
+
+  /** By pidfd, so never at another process. False when there is none any more. */
+  signal(number: number): boolean {
+    if (this.#pidfd === -1) return false;
+    try {
+      this.#env.native.pidfdSignal(this.#pidfd, number);
+      return true;
+    } catch (error) {
+      if ((error as NodeJS.ErrnoException).code === 'ESRCH') return false;
+      throw error;
+    }
+  }
+
+  send(message: SupervisorMessage): void {
+    if (this.#channel?.writable) this.#channel.write(`${JSON.stringify(message)}\n`);
+  }
+
+  /** Passes one end of a pair between two workers. The caller closes its own copy. */
+  sendPeer(notice: PeerNotice, fd: number): boolean {
+    try {
+      this.#handoff?.send(JSON.stringify(notice), [fd]);
+      return this.#handoff !== null;
+    } catch {
+      return false; // the worker is gone or does not read; its connections drain without hand-over
+    }
+  }
+
+  #open(channel: number, handoff: number): void {
+    const splitter = new LineSplitter(CHANNEL_LINE_BYTES_MAX);
+    this.#channel = new Socket({ fd: channel, readable: true, writable: true });
+    this.#channel.on('data', (chunk: Buffer) => this.#guard(() => splitter.push(chunk).forEach((line) => line !== '' && this.#callbacks.onMessage(decodeWorkerMessage(line)))));
+    // A worker that dies resets its channel; its end is told by covet-init.
+    this.#channel.on('error', () => {});
+    this.#handoff = new this.#env.native.PacketSocket(handoff);
+    this.#handoff.start(
+      (text, fds) => this.#guard(() => this.#receiveLend(text, fds)),
+      () => {},
+    );
+  }
+
+  #receiveLend(text: string, fds: number[]): void {
+    const [replyFd, ...surplus] = fds;
+    for (const fd of surplus) this.#env.native.closeFd(fd);
+    if (replyFd === undefined) throw new SyntaxError('Expected a reply socket with a lend request, got none');
+    const replySocket = new this.#env.native.PacketSocket(replyFd);
+    try {
+      const request = decodeLendRequest(text);
+      this.#callbacks.onLend(request, (reply, fd) => {
+        try {
+          replySocket.send(JSON.stringify(reply), fd === undefined ? [] : [fd]);
+        } catch {
+          // the worker is gone; its end is told by covet-init
+        } finally {
+          replySocket.close();
+        }
+      });
+    } catch (error) {
+      replySocket.close();
+      throw error;
+    }
+  }
+
+  #guard(act: () => void): void {
+    try {
+      act();
+    } catch (error) {
+      if (!(error instanceof SyntaxError || error instanceof RangeError || (error as Error).name === 'ValiError')) throw error;
+      this.#closeWires();
+      this.#callbacks.onMisbehaved(`broke the worker protocol: ${(error as Error).message}`);
+    }
+  }
+
+  #end(): boolean {
+    if (this.#ended) return false;
+    this.#ended = true;
+    this.#closeWires();
+    if (this.#pidfd !== -1) this.#env.native.closeFd(this.#pidfd);
+    this.#pidfd = -1;
+    return true;
+  }
+
+  #closeWires(): void {
+    this.#channel?.destroy();
+    this.#channel = null;
+    this.#handoff?.close();
+    this.#handoff = null;
+  }
+}

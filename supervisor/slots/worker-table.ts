@@ -1,0 +1,48 @@
+/**
+ * Joins what covet-init says of workers to their handles, by key, and lets go of a record once its end was acted on.
+ */
+import type { InitClient } from '../init/init-client.ts';
+import type { WorkerHandle } from './worker-handle.ts';
+
+export class WorkerTable {
+  readonly #init: InitClient;
+  readonly #handles = new Map<string, WorkerHandle>();
+  #onStray: (key: string, pid: number) => void = () => {};
+
+  constructor(init: InitClient, closeFd: (fd: number) => void) {
+    this.#init = init;
+    init.on('running', ({ key, pid, pidfd }) => {
+      const handle = this.#handles.get(key);
+      if (handle === undefined) {
+        closeFd(pidfd);
+        this.#onStray(key, pid);
+      } else handle.running(pid, pidfd);
+    });
+    init.on('failed', ({ key, stage, errno }) => this.#finish(key, (handle) => handle.failed(describeFailure(stage, errno))));
+    init.on('exited', ({ key, status }) => this.#finish(key, (handle) => handle.exited(status)));
+  }
+
+  add(handle: WorkerHandle): void {
+    this.#handles.set(handle.key, handle);
+  }
+
+  /** Told of a process that no slot owns. */
+  onStray(told: (key: string, pid: number) => void): void {
+    this.#onStray = told;
+  }
+
+  #finish(key: string, tell: (handle: WorkerHandle) => void): void {
+    const handle = this.#handles.get(key);
+    this.#handles.delete(key);
+    if (handle !== undefined) tell(handle);
+    // Only now: a supervisor that died before it acted would hear of it again.
+    this.#init.request('forget', { key }).catch(() => {}); // gone with covet-init itself, then there is nothing to forget
+  }
+}
+
+function describeFailure(stage: string, errno: number): string {
+  if (stage === 'exec' && errno === 2) return 'the program does not exist, or its interpreter does not';
+  if (stage === 'exec' && errno === 13) return 'the program may not be executed by that user';
+  if (stage === 'chdir') return `its working directory cannot be entered (errno ${errno})`;
+  return stage === 'spawn' ? 'covet-exec ended before the program ran' : `setting it up failed at ${stage} (errno ${errno})`;
+}

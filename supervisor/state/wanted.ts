@@ -1,0 +1,119 @@
+/**
+ * What the operator wants to run, as a file: versioned, written whole to a new file, fsynced and renamed, 0600. Never rewritten by a
+ * shutdown. A file that cannot be read is kept aside and said loudly; the version before it is used.
+ */
+import { constants } from 'node:fs';
+import { copyFile, open, readFile, rename, unlink } from 'node:fs/promises';
+import { dirname } from 'node:path';
+import * as v from 'valibot';
+import { appConfigSchema, type AppConfig } from '../protocol/config.ts';
+import { CovetError } from '../protocol/errors.ts';
+
+/** Of the file; a reader refuses what is newer than it knows. */
+export const STATE_VERSION = { min: 1, max: 1 } as const;
+
+export interface AppRecord {
+  readonly config: AppConfig;
+  /** Complete, as the workers get it; only a start or --update-env changes it. */
+  readonly env: Readonly<Record<string, string>>;
+  /** false after stop. */
+  readonly isWanted: boolean;
+  /** The last generation number given out; never used twice. */
+  readonly lastGeneration: number;
+  /** The generation that serves; 0 before the first. Written before a flip is acted on. */
+  readonly live: number;
+}
+
+const stateSchema = v.object({
+  version: v.literal(1),
+  apps: v.array(
+    v.object({
+      config: appConfigSchema,
+      env: v.record(v.string(), v.string()),
+      isWanted: v.boolean(),
+      lastGeneration: v.pipe(v.number(), v.integer(), v.minValue(0)),
+      live: v.pipe(v.number(), v.integer(), v.minValue(0)),
+    }),
+  ),
+});
+
+export class WantedState {
+  readonly #path: string;
+  #records = new Map<string, AppRecord>();
+  #turn: Promise<unknown> = Promise.resolve();
+
+  constructor(path: string) {
+    this.#path = path;
+  }
+
+  get records(): ReadonlyMap<string, AppRecord> {
+    return this.#records;
+  }
+
+  /** Reads the file, or the version before it. Answers with what was wrong, in words, or null. */
+  async load(): Promise<string | null> {
+    const current = await this.#read(this.#path);
+    if (typeof current !== 'string') {
+      this.#records = current;
+      return null;
+    }
+    const kept = `${this.#path}.unreadable`;
+    await rename(this.#path, kept);
+    const previous = await this.#read(`${this.#path}.previous`);
+    if (typeof previous !== 'string') this.#records = previous;
+    return new CovetError('COVET_ERR_STATE_READ', { path: this.#path, reason: current, kept }).message;
+  }
+
+  /** Puts a record in (null: takes it out) and returns when that is on disk. On failure nothing changed. Throws COVET_ERR_STATE_WRITE. */
+  save(name: string, record: AppRecord | null): Promise<void> {
+    const saved = this.#turn.then(async () => {
+      const next = new Map(this.#records);
+      if (record === null) next.delete(name);
+      else next.set(name, record);
+      await this.#write(next);
+      this.#records = next;
+    });
+    this.#turn = saved.catch(() => {});
+    return saved;
+  }
+
+  async #read(path: string): Promise<Map<string, AppRecord> | string> {
+    let text: string;
+    try {
+      text = await readFile(path, 'utf8');
+    } catch (error) {
+      if ((error as NodeJS.ErrnoException).code === 'ENOENT') return new Map();
+      throw error;
+    }
+    try {
+      const { apps } = v.parse(stateSchema, JSON.parse(text));
+      return new Map(apps.map((record) => [record.config.name, record]));
+    } catch (error) {
+      return (error as Error).message;
+    }
+  }
+
+  async #write(records: ReadonlyMap<string, AppRecord>): Promise<void> {
+    const next = `${this.#path}.next`;
+    try {
+      const file = await open(next, 'w', 0o600);
+      try {
+        await file.writeFile(JSON.stringify({ version: STATE_VERSION.max, apps: [...records.values()] }));
+        await file.sync();
+      } finally {
+        await file.close();
+      }
+      await copyFile(this.#path, `${this.#path}.previous`, constants.COPYFILE_FICLONE).catch(ignoreAbsent);
+      await rename(next, this.#path);
+      const folder = await open(dirname(this.#path), 'r');
+      await folder.sync().finally(() => folder.close());
+    } catch (error) {
+      await unlink(next).catch(ignoreAbsent);
+      throw new CovetError('COVET_ERR_STATE_WRITE', { path: this.#path, reason: (error as Error).message }, { cause: error });
+    }
+  }
+}
+
+function ignoreAbsent(error: NodeJS.ErrnoException): void {
+  if (error.code !== 'ENOENT') throw error;
+}

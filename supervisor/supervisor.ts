@@ -1,0 +1,89 @@
+/**
+ * Everything one supervisor knows, put together: covet-init's wire, the apps, what is wanted, logs, events. The operations work on it;
+ * main.ts, embedded.ts and `run` differ only in how they start it.
+ */
+import { App, type AppDeps } from './apps/app.ts';
+import type { Env } from './env.ts';
+import { EventLog } from './event-log.ts';
+import { InitClient } from './init/init-client.ts';
+import { ListenerRegistry } from './listeners/registry.ts';
+import { LogStore } from './logs/log-store.ts';
+import { Sampler } from './metrics/sampler.ts';
+import { CovetError, nearMatch } from './protocol/errors.ts';
+import { WorkerTable } from './slots/worker-table.ts';
+import { WantedState, type AppRecord } from './state/wanted.ts';
+
+export class SupervisorCore {
+  readonly env: Env;
+  readonly init: InitClient;
+  readonly events: EventLog;
+  readonly logs: LogStore;
+  readonly registry = new ListenerRegistry();
+  readonly wanted: WantedState;
+  readonly apps = new Map<string, App>();
+  readonly sampler = new Sampler();
+  readonly startedAt: string;
+  readonly #workers: WorkerTable;
+  isStopping = false;
+
+  constructor(env: Env, initFd: number) {
+    this.env = env;
+    this.startedAt = env.wallClock().toISOString();
+    this.init = new InitClient(env, initFd);
+    this.events = new EventLog(env);
+    this.logs = new LogStore(env, this.events);
+    this.wanted = new WantedState(env.paths.wanted);
+    this.#workers = new WorkerTable(this.init, (fd) => env.native.closeFd(fd));
+  }
+
+  /** Greets covet-init, reads what is wanted, and knows every app; runs none of them yet. */
+  async recover(): Promise<void> {
+    await this.init.hello();
+    const problem = await this.wanted.load();
+    if (problem !== null) this.logs.say('supervisor', problem);
+    for (const record of this.wanted.records.values()) this.add(record);
+    this.events.announce({ type: 'supervisor.started', version: this.env.version, pid: process.pid });
+  }
+
+  /** Runs every app that was wanted and does not run. Failures are said, and told by each app's status. */
+  async resurrect(): Promise<void> {
+    const asleep = [...this.apps.values()].filter((app) => app.record.isWanted && app.plan.phase === 'stopped');
+    await Promise.all(asleep.map((app) => app.start().catch((error: Error) => this.logs.say(app.name, error.message))));
+  }
+
+  add(record: AppRecord): App {
+    const deps: AppDeps = {
+      env: this.env,
+      init: this.init,
+      workers: this.#workers,
+      registry: this.registry,
+      logs: this.logs,
+      events: this.events,
+      save: (name, next) => this.wanted.save(name, next),
+      otherPinned: (name) => [...this.apps.values()].find((other) => other.name !== name && other.pins.on)?.name ?? null,
+      onForgotten: (app) => this.apps.delete(app.name),
+    };
+    const app = new App(deps, record);
+    this.apps.set(app.name, app);
+    return app;
+  }
+
+  /** Throws COVET_ERR_APP_UNKNOWN. */
+  app(name: string): App {
+    const app = this.apps.get(name);
+    if (app === undefined) throw new CovetError('COVET_ERR_APP_UNKNOWN', { app: name, near: nearMatch(name, this.apps.keys()) });
+    return app;
+  }
+
+  /** Throws COVET_ERR_SUPERVISOR_STOPPING: whatever would start something comes too late. */
+  requireRunning(): void {
+    if (this.isStopping) throw new CovetError('COVET_ERR_SUPERVISOR_STOPPING');
+  }
+
+  /** Drains and ends every app; what is wanted stays on disk. */
+  async stopAll(reason: string): Promise<void> {
+    if (!this.isStopping) this.events.announce({ type: 'supervisor.stopping', reason });
+    this.isStopping = true;
+    await Promise.all([...this.apps.values()].map((app) => app.stop('kill')));
+  }
+}
