@@ -3,6 +3,7 @@
  * main.ts, embedded.ts and `run` differ only in how they start it.
  */
 import { App, type AppDeps } from './apps/app.ts';
+import { start, stop } from './apps/verbs.ts';
 import type { Env } from './env.ts';
 import { EventLog } from './event-log.ts';
 import { InitClient } from './init/init-client.ts';
@@ -48,7 +49,7 @@ export class SupervisorCore {
   /** Runs every app that was wanted and does not run. Failures are said, and told by each app's status. */
   async resurrect(): Promise<void> {
     const asleep = [...this.apps.values()].filter((app) => app.record.isWanted && app.plan.phase === 'stopped');
-    await Promise.all(asleep.map((app) => app.start().catch((error: Error) => this.logs.say(app.name, error.message))));
+    await Promise.all(asleep.map((app) => start(app).catch((error: Error) => this.logs.say(app.name, error.message))));
   }
 
   add(record: AppRecord): App {
@@ -84,6 +85,6 @@ export class SupervisorCore {
   async stopAll(reason: string): Promise<void> {
     if (!this.isStopping) this.events.announce({ type: 'supervisor.stopping', reason });
     this.isStopping = true;
-    await Promise.all([...this.apps.values()].map((app) => app.stop('kill')));
+    await Promise.all([...this.apps.values()].map((app) => stop(app, 'kill')));
   }
 }

@@ -121,15 +121,12 @@ export class AppHost implements SlotHost {
   }
 
   heirOf(slot: Slot): WorkerHandle | null {
-    const { live } = this.#app;
-    if (live === null || live.number === slot.generation) return null;
-    const heirs = [...live.slots.values()].filter((heir) => heir.state === 'ready' && heir.worker !== null);
+    const heirs = this.#app.current().filter((heir) => heir !== slot && heir.state === 'ready' && heir.worker !== null);
     return heirs.length === 0 ? null : heirs[slot.index % heirs.length]!.worker;
   }
 
-  isClosing(slot: Slot): boolean {
-    const { plan } = this.#app;
-    return plan.phase === 'stopping' || ('live' in plan && plan.live === slot.generation && this.#app.reloadMode === 'replace' && plan.phase === 'reloading' && this.config.instances === undefined);
+  mustStopAccepting(slot: Slot): boolean {
+    return this.#app.plan.phase === 'stopping' || this.#app.isReplacing(slot);
   }
 
   /** The policy's answer to a crash of a slot that the plan wants restarted. */
@@ -210,6 +207,7 @@ export class AppHost implements SlotHost {
       useBpf: app.config.reuseportBpf === 'auto',
       queueMs: app.config.queueMs,
       whenDown: app.config.whenDown,
+      halfOf: (generation: number) => app.generations.get(generation)?.half ?? null,
       isTaking: (generation: number, slot: number) => app.generations.get(generation)?.slots.get(slot)?.state === 'ready',
       onCondition: (listener: Listener, from: Listener['condition'], reason: string) =>
         app.deps.events.announce({ type: 'listener.changed', app: app.name, listener: listener.key, from, to: listener.condition, reason }),

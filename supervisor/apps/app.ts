@@ -9,7 +9,7 @@ import { readCpuGrant } from '../host/cpu-grant.ts';
 import { maxInstances, planPins, type PinPlan } from '../host/pin-policy.ts';
 import type { InitClient } from '../init/init-client.ts';
 import { parseListen } from '../listeners/address.ts';
-import type { Half, Listener } from '../listeners/listener.ts';
+import type { Listener } from '../listeners/listener.ts';
 import type { ListenerRegistry } from '../listeners/registry.ts';
 import type { LogStore } from '../logs/log-store.ts';
 import type { AppConfig } from '../protocol/config.ts';
@@ -19,14 +19,14 @@ import type { DrainCounts } from '../protocol/worker-wire.ts';
 import type { Slot } from '../slots/slot.ts';
 import type { WorkerTable } from '../slots/worker-table.ts';
 import type { AppRecord } from '../state/wanted.ts';
+import { Answers } from './answers.ts';
 import { AppHost } from './app-host.ts';
 import { addDrain, NO_DRAIN } from './drain-counts.ts';
 import { Generation, type Coverage } from './generation.ts';
 import { modeOf } from './hiring.ts';
-import { resolveLaunch } from './launch.ts';
 import { stepPlan, type Plan, type PlanEffect, type PlanEvent, type Verdict } from './plan-machine.ts';
 import { Replacement } from './replacement.ts';
-import { doing, statusOf } from './status.ts';
+import { statusOf } from './status.ts';
 
 export interface AppDeps {
   readonly env: Env;
@@ -42,21 +42,13 @@ export interface AppDeps {
   onForgotten(app: App): void;
 }
 
-/** Node's own, until the app says another. */
-const DEFAULT_BACKLOG = 511;
-/** Lines of stderr looked through for what a failing app said. */
-const LAST_WORDS = 20;
-
 /** What a reload or a stop came to. */
 export interface Outcome {
   readonly drain: DrainCounts;
   readonly killed: number;
 }
 
-interface Waiter {
-  readonly resolve: () => void;
-  readonly reject: (error: string) => void;
-}
+export const NOTHING_YET: Outcome = { drain: NO_DRAIN, killed: 0 };
 
 export class App {
   readonly name: string;
@@ -69,19 +61,19 @@ export class App {
   isDegraded = false;
   lastExit: string | null = null;
   isForgotten = false;
-  #drain: DrainCounts = NO_DRAIN;
-  #killed = 0;
+  /** What leaving workers came to, since the last verb began. */
+  outcome: Outcome = NOTHING_YET;
+  readonly answers = new Answers();
   /** A reload in replace mode, while it runs. */
   #replacement: Replacement | null = null;
-  readonly #host: AppHost;
-  readonly #waiters: Record<'start' | 'reload' | 'stop', Waiter[]> = { start: [], reload: [], stop: [] };
+  readonly host: AppHost;
   #status: AppStatus | 'none' = 'none';
 
   constructor(deps: AppDeps, record: AppRecord) {
     this.deps = deps;
     this.name = record.config.name;
     this.record = record;
-    this.#host = new AppHost(this);
+    this.host = new AppHost(this);
   }
 
   get config(): AppConfig {
@@ -107,96 +99,13 @@ export class App {
   /** Old and new at once where the sockets are lent; else one at a time. */
   get reloadMode(): 'overlap' | 'replace' {
     const listeners = this.deps.registry.of(this.name);
-    return listeners.length > 0 && !this.config.onlyOne && this.#host.ownAddresses.size === 0 ? 'overlap' : 'replace';
+    return listeners.length > 0 && !this.config.onlyOne && this.host.ownAddresses.size === 0 ? 'overlap' : 'replace';
   }
 
   get mode(): 'cluster' | 'fork' | 'self-bound' {
     const live = this.live;
-    if (live !== null && this.#host.ownAddresses.size > 0) return 'self-bound';
+    if (live !== null && this.host.ownAddresses.size > 0) return 'self-bound';
     return modeOf(this.config, live?.launch.isNode ?? true);
-  }
-
-  /** Runs what the record says; resolves when all of it is up. Throws COVET_ERR_APP_FAILED, COVET_ERR_STATE_WRITE, those of resolveLaunch. */
-  async start(): Promise<void> {
-    const number = await this.#nextGeneration({ isWanted: true });
-    await this.#prepare(number);
-    const started = this.#answer('start');
-    this.#require(this.dispatch({ type: 'start', generation: number }), 'start');
-    await started.catch(async (reason: string) => {
-      throw new CovetError('COVET_ERR_APP_FAILED', { app: this.name, reason: await this.#withLastLine(reason) });
-    });
-  }
-
-  /** Throws COVET_ERR_RELOAD_FAILED, COVET_ERR_APP_BUSY, COVET_ERR_APP_NOT_RUNNING. */
-  async reload(env: Readonly<Record<string, string>> | null): Promise<Outcome & { generation: number; durationMs: number; mode: 'overlap' | 'replace' }> {
-    if (this.plan.phase === 'stopped') throw new CovetError('COVET_ERR_APP_NOT_RUNNING', { app: this.name, status: this.status, verb: 'reload' });
-    if (this.plan.phase !== 'running') this.#require('refused', 'reload');
-    const startedMs = this.deps.env.nowMs();
-    const { mode } = { mode: this.reloadMode };
-    const previousEnv = this.record.env;
-    const number = await this.#nextGeneration(env === null ? {} : { env });
-    await this.#prepare(number).catch(async (error: unknown) => {
-      await this.#save({ env: previousEnv });
-      throw error;
-    });
-    this.#drain = NO_DRAIN;
-    this.#killed = 0;
-    const answered = this.#answer('reload');
-    this.#require(this.dispatch({ type: 'reload', generation: number }), 'reload');
-    this.deps.events.announce({ type: 'reload.started', app: this.name, generation: number, mode });
-    try {
-      await answered;
-    } catch (reason) {
-      await this.#save({ env: previousEnv });
-      this.deps.events.announce({ type: 'reload.failed', app: this.name, generation: number, reason: String(reason) });
-      throw new CovetError('COVET_ERR_RELOAD_FAILED', { app: this.name, generation: number, reason: await this.#withLastLine(String(reason)) });
-    }
-    const durationMs = Math.round(this.deps.env.nowMs() - startedMs);
-    this.deps.events.announce({ type: 'reload.finished', app: this.name, generation: number, durationMs });
-    return { drain: this.#drain, killed: this.#killed, generation: number, durationMs, mode };
-  }
-
-  /** Resolves when every worker is gone. `delete` also forgets the app; `kill` leaves what is wanted as it is. */
-  async stop(kind: 'stop' | 'delete' | 'kill'): Promise<Outcome> {
-    if (kind === 'stop') await this.#save({ isWanted: false });
-    if (kind === 'delete') await this.deps.save(this.name, null);
-    if (this.plan.phase !== 'stopping') {
-      this.#drain = NO_DRAIN;
-      this.#killed = 0;
-    }
-    const answered = this.#answer('stop');
-    this.dispatch({ type: kind === 'delete' ? 'delete' : 'stop' });
-    await answered;
-    return { drain: this.#drain, killed: this.#killed };
-  }
-
-  /** Stop, then start with what is on disk now. */
-  async restart(env: Readonly<Record<string, string>> | null): Promise<void> {
-    if (env !== null) await this.#save({ env });
-    if (this.plan.phase === 'stopped') return this.start();
-    this.#require(this.plan.phase === 'running' ? 'done' : 'refused', 'restart');
-    await resolveLaunch(this.config, this.deps.env.node);
-    const stopped = this.#answer('stop');
-    this.#require(this.dispatch({ type: 'stop' }), 'restart');
-    await stopped;
-    if (this.isForgotten) throw new CovetError('COVET_ERR_APP_UNKNOWN', { app: this.name, near: ': it was deleted meanwhile' });
-    await this.start();
-  }
-
-  async scale(instances: number | 'max'): Promise<void> {
-    const previous = this.record;
-    if (this.plan.phase === 'stopping') this.#require('refused', 'scale');
-    await this.#save({ config: { ...this.config, instances } });
-    if (this.dispatch({ type: 'scale' }) === 'refused') {
-      await this.#save(previous);
-      this.#require('refused', 'scale');
-    }
-    if (this.plan.phase !== 'running') return;
-    const grown = this.#answer('start');
-    this.lookUp();
-    await grown.catch((reason: string) => {
-      throw new CovetError('COVET_ERR_APP_FAILED', { app: this.name, reason });
-    });
   }
 
   /** The one door: puts an event to the plan and does what it says. */
@@ -212,7 +121,7 @@ export class App {
   configured(): Listener[] {
     return this.config.listen.map((text) => {
       const address = parseListen(text);
-      const listener = address === null ? `Expected \`listen\` to hold addresses, got ${text}` : this.#host.listenerAt(address);
+      const listener = address === null ? `Expected \`listen\` to hold addresses, got ${text}` : this.host.listenerAt(address);
       if (typeof listener === 'string') throw new CovetError('COVET_ERR_APP_FAILED', { app: this.name, reason: listener });
       return listener;
     });
@@ -228,8 +137,7 @@ export class App {
 
   /** A slot's worker is gone for good: an old generation, or the whole app, may be through. */
   slotGone(slot: Slot): void {
-    this.#drain = addDrain(this.#drain, slot.drainCounts);
-    if (slot.wasKilled) this.#killed++;
+    this.outcome = { drain: addDrain(this.outcome.drain, slot.drainCounts), killed: this.outcome.killed + (slot.wasKilled ? 1 : 0) };
     const generation = this.generations.get(slot.generation);
     if (generation !== undefined && slot.index >= generation.size) generation.slots.delete(slot.index);
     if (this.#replacement !== null) this.#replacement.slotGone(slot);
@@ -251,6 +159,23 @@ export class App {
     for (const listener of this.deps.registry.of(this.name)) listener.refresh();
     if (slot.state === 'ready') this.lookUp();
     this.announceStatus(`slot ${slot.index} is ${slot.state}`);
+  }
+
+  /** Slots of what serves, or will. */
+  current(): Slot[] {
+    return [...this.generations.values()].filter((generation) => this.#isCurrent(generation)).flatMap((generation) => [...generation.slots.values()]);
+  }
+
+  /** Whether a successor takes over this very slot's socket. */
+  isReplacing(slot: Slot): boolean {
+    return this.#replacement !== null && this.live?.number === slot.generation;
+  }
+
+  /** Puts a changed record on disk, then in force. Throws COVET_ERR_STATE_WRITE, and then nothing changed. */
+  async save(change: Partial<AppRecord>): Promise<void> {
+    const next = { ...this.record, ...change };
+    await this.deps.save(this.name, next);
+    this.record = next;
   }
 
   announceStatus(reason: string): void {
@@ -280,11 +205,10 @@ export class App {
         for (const generation of this.generations.values()) if (this.#isCurrent(generation)) generation.resize(this.wanted);
         return;
       case 'restartSlot':
-        if (slot !== undefined) this.#host.restart(slot);
+        if (slot !== undefined) this.host.restart(slot);
         return;
       case 'answer':
-        for (const waiter of this.#waiters[effect.to].splice(0)) effect.error === null ? waiter.resolve() : waiter.reject(effect.error);
-        return;
+        return this.answers.give(effect.to, effect.error);
       case 'forget':
         return this.#forget();
     }
@@ -311,7 +235,7 @@ export class App {
   /** On disk first: a supervisor that dies before that was never reloading, one that dies after finishes it. */
   async #flip(to: number): Promise<void> {
     try {
-      await this.#save({ live: to });
+      await this.save({ live: to });
     } catch (error) {
       this.dispatch({ type: 'reloadFailed', reason: (error as Error).message });
       return;
@@ -321,7 +245,7 @@ export class App {
     const half = this.generations.get(to)!.half;
     if (!this.deps.env.faults.has('no-flip')) {
       for (const listener of this.deps.registry.of(this.name)) {
-        listener.flip(to, half);
+        listener.flip(half);
         this.deps.events.announce({ type: 'listener.flipped', app: this.name, listener: listener.key, generation: to, half: half === 0 ? 'A' : 'B' });
       }
     }
@@ -351,9 +275,9 @@ export class App {
   async #allGone(): Promise<void> {
     const { plan } = this;
     if (plan.phase !== 'stopping') return;
-    await this.#host.sweepOrphans();
+    await this.host.sweepOrphans();
     await Promise.all(this.deps.registry.of(this.name).map((listener) => (plan.then === 'failed' ? listener.refuse('the app failed') : listener.close('the app is stopped'))));
-    this.#host.reset();
+    this.host.reset();
     this.isDegraded = false;
     this.dispatch({ type: 'allGone' });
   }
@@ -390,43 +314,5 @@ export class App {
         .map((listener) => [listener.key, listener.listeners(live).size] as const)
         .filter(([, count]) => count > 0),
     );
-  }
-
-  async #prepare(number: number): Promise<void> {
-    const launch = await resolveLaunch(this.config, this.deps.env.node);
-    const live = this.live;
-    const half: Half = live === null ? 0 : live.half === 0 ? 1 : 0;
-    const startConcurrency = this.config.startConcurrency ?? maxInstances(readCpuGrant(this.deps.env.native));
-    await this.#host.prepareFolders();
-    if (live === null) for (const listener of this.configured()) await listener.lend(0, half, DEFAULT_BACKLOG);
-    this.generations.set(number, new Generation(this.deps.env, this.#host, { number, half, launch, env: this.record.env, size: this.wanted, startConcurrency }));
-  }
-
-  async #nextGeneration(change: Partial<AppRecord>): Promise<number> {
-    const lastGeneration = this.record.lastGeneration + 1;
-    await this.#save({ ...change, lastGeneration });
-    return lastGeneration;
-  }
-
-  async #save(change: Partial<AppRecord>): Promise<void> {
-    const next = { ...this.record, ...change };
-    await this.deps.save(this.name, next);
-    this.record = next;
-  }
-
-  #answer(kind: 'start' | 'reload' | 'stop'): Promise<void> {
-    const answered = new Promise<void>((resolve, reject) => this.#waiters[kind].push({ resolve, reject }));
-    answered.catch(() => {}); // a refusal is thrown before anybody waits
-    return answered;
-  }
-
-  #require(verdict: Verdict, verb: string): void {
-    if (verdict === 'refused') throw new CovetError('COVET_ERR_APP_BUSY', { app: this.name, doing: doing(this.plan), verb });
-  }
-
-  async #withLastLine(reason: string): Promise<string> {
-    const lines = await this.deps.logs.lastLines(this.name, 'err', LAST_WORDS);
-    const last = lines.filter((line) => /\w/.test(line) && !/^\s+at |^Node\.js v/.test(line)).at(-1);
-    return last === undefined ? `${reason}.` : `${reason}. Its last words: ${last}`;
   }
 }

@@ -41,6 +41,8 @@ export interface ListenerOwner {
   readonly useBpf: boolean;
   readonly queueMs: number;
   readonly whenDown: 'queue' | 'refuse';
+  /** The half a generation listens on; null when it is history. */
+  halfOf(generation: number): Half | null;
   /** Whether that worker is ready and may get connections. */
   isTaking(generation: number, slot: number): boolean;
   onCondition(listener: Listener, from: ListenerCondition, reason: string): void;
@@ -60,7 +62,8 @@ export class Listener {
   #condition: ListenerCondition = 'closed';
   /** One change of sockets at a time, in order. */
   #turn: Promise<unknown> = Promise.resolve();
-  #live: { generation: number; half: Half } = { generation: 0, half: 0 };
+  /** The half that takes. */
+  #half: Half = 0;
   /** generation → slots whose worker has called listen() here. */
   readonly #listening = new Map<number, Set<number>>();
   #attached = '';
@@ -101,7 +104,6 @@ export class Listener {
   markListening(generation: number, slot: number): void {
     const slots = this.#listening.get(generation) ?? new Set();
     this.#listening.set(generation, slots.add(slot));
-    if (this.#live.generation === 0) this.#live = { generation, half: this.#live.half };
     this.refresh();
   }
 
@@ -118,9 +120,9 @@ export class Listener {
     this.#listening.delete(generation);
   }
 
-  /** From now on this generation takes, on its half. */
-  flip(generation: number, half: Half): void {
-    this.#live = { generation, half };
+  /** From now on the generation on this half takes. */
+  flip(half: Half): void {
+    this.#half = half;
     this.refresh();
   }
 
@@ -131,7 +133,7 @@ export class Listener {
     else this.#expectNone();
     const sockets = this.#sockets;
     if (sockets === null || sockets.guard === null || slots.length === 0) return;
-    const indices = slots.map((slot) => sockets.pairs.get(slot)?.[this.#live.half].index).filter((index) => index !== undefined);
+    const indices = slots.map((slot) => sockets.pairs.get(slot)?.[this.#half].index).filter((index) => index !== undefined);
     const wanted = JSON.stringify([indices, this.#steer]);
     if (wanted === this.#attached || indices.length === 0) return;
     this.#env.native.attachSelector(sockets.guard.fd, indices, this.#steer ?? undefined);
@@ -189,16 +191,23 @@ export class Listener {
       listener: this.key,
       condition: this.#condition,
       dispatch: this.dispatch,
-      half: this.dispatch === 'bpf' ? (this.#live.half === 0 ? 'A' : 'B') : null,
+      half: this.dispatch === 'bpf' ? (this.#half === 0 ? 'A' : 'B') : null,
       eligible: slots,
-      queued: slots.map((slot) => this.queued(slot, this.#live.half) ?? 0),
+      queued: slots.map((slot) => this.queued(slot, this.#half) ?? 0),
       backlog: this.#sockets?.backlog ?? 0,
     };
   }
 
+  /** The set: slots that take on the live half. In replace mode two generations share a half, never a slot. */
   #eligible(): number[] {
-    const { generation } = this.#live;
-    return [...this.listeners(generation)].filter((slot) => this.#owner.isTaking(generation, slot)).sort((a, b) => a - b);
+    return this.#onHalf()
+      .flatMap(([generation, slots]) => [...slots].filter((slot) => this.#owner.isTaking(generation, slot)))
+      .sort((a, b) => a - b);
+  }
+
+  #onHalf(): [number, Set<number>][] {
+    const shares = this.dispatch !== 'bpf';
+    return [...this.#listening].filter(([generation]) => shares || this.#owner.halfOf(generation) === this.#half);
   }
 
   async #open(slot: number, half: Half, backlog: number): Promise<Sockets> {
@@ -219,7 +228,7 @@ export class Listener {
     }
     this.#sockets = sockets;
     this.#attached = '';
-    this.#live = { ...this.#live, half: this.#live.generation === 0 ? half : this.#live.half };
+    this.#half = half;
     this.#enter('open', 'listens');
     return sockets;
   }
@@ -251,7 +260,7 @@ export class Listener {
 
   /** Nobody takes: connections wait, but not for ever (DESIGN §3, three conditions). */
   #expectNone(): void {
-    if (this.#condition !== 'open' || this.#refuseTimer !== null || this.listeners(this.#live.generation).size > 0) return;
+    if (this.#condition !== 'open' || this.#refuseTimer !== null || this.#hasWorker()) return;
     const waitMs = this.#owner.whenDown === 'refuse' ? 0 : this.#owner.queueMs;
     this.#refuseTimer = this.#env.after(waitMs, () => {
       this.#refuseTimer = null;
@@ -261,7 +270,12 @@ export class Listener {
 
   /** Closes the sockets so that clients and balancers fail over; the next listen() of a worker opens them again. */
   refuse(reason: string): Promise<void> {
-    return this.#inTurn(() => (this.#eligible().length > 0 ? Promise.resolve() : this.#shut('refusing', reason)));
+    return this.#inTurn(() => (this.#hasWorker() ? Promise.resolve() : this.#shut('refusing', reason)));
+  }
+
+  /** Whether any worker listens on the live half, ready or not yet. */
+  #hasWorker(): boolean {
+    return this.#onHalf().some(([, slots]) => slots.size > 0);
   }
 
   async #shut(condition: 'refusing' | 'closed', reason: string): Promise<void> {
@@ -269,7 +283,6 @@ export class Listener {
     const sockets = this.#sockets;
     this.#sockets = null;
     this.#listening.clear();
-    this.#live = { generation: 0, half: 0 };
     if (sockets !== null) {
       const fds = new Set([...sockets.pairs.values()].flatMap((pair) => pair.map((member) => member.fd)));
       if (sockets.guard !== null) fds.add(sockets.guard.fd);

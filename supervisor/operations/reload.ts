@@ -1,5 +1,6 @@
 /** reload: every worker replaced, no connection lost, or nothing changed. */
 import { appEnv } from '../apps/caller-env.ts';
+import { reload } from '../apps/verbs.ts';
 import type { Handler } from './handlers.ts';
 import { stopView } from './views.ts';
 
@@ -13,7 +14,7 @@ export const reloadApp: Handler<'reload'> = async ({ core, progress }, { app: na
   };
   core.events.on('event', onEvent);
   try {
-    const outcome = await app.reload(env === undefined ? null : appEnv(env, app.config.env));
+    const outcome = await reload(app, env === undefined ? null : appEnv(env, app.config.env));
     return { ...stopView(core, app, outcome), mode: outcome.mode, generation: outcome.generation, durationMs: outcome.durationMs };
   } finally {
     core.events.off('event', onEvent);

@@ -1,5 +1,6 @@
 /** restart: stop, then start. */
 import { appEnv } from '../apps/caller-env.ts';
+import { restart } from '../apps/verbs.ts';
 import type { Handler } from './handlers.ts';
 import { appView } from './views.ts';
 
@@ -7,6 +8,6 @@ export const restartApp: Handler<'restart'> = async ({ core, progress }, { app: 
   core.requireRunning();
   const app = core.app(name);
   progress(`restarting ${name}`);
-  await app.restart(env === undefined ? null : appEnv(env, app.config.env));
+  await restart(app, env === undefined ? null : appEnv(env, app.config.env));
   return { apiVersion: 1, app: appView(core, app) };
 };

@@ -1,4 +1,5 @@
 /** scale: more workers start, or the highest slots drain. */
+import { scale } from '../apps/verbs.ts';
 import type { Handler } from './handlers.ts';
 import { appView } from './views.ts';
 
@@ -6,6 +7,6 @@ export const scaleApp: Handler<'scale'> = async ({ core, progress }, { app: name
   core.requireRunning();
   const app = core.app(name);
   progress(`scaling ${name} to ${instances}`);
-  await app.scale(instances);
+  await scale(app, instances);
   return { apiVersion: 1, app: appView(core, app) };
 };

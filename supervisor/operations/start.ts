@@ -1,6 +1,7 @@
 /** start: a new app, on disk before it runs; and a stopped or failed one again. */
 import { appEnv } from '../apps/caller-env.ts';
 import { resolveLaunch } from '../apps/launch.ts';
+import { start } from '../apps/verbs.ts';
 import { parseListen } from '../listeners/address.ts';
 import type { AppConfig } from '../protocol/config.ts';
 import { CovetError } from '../protocol/errors.ts';
@@ -18,7 +19,7 @@ export const startApp: Handler<'start'> = async ({ core, progress }, { config, e
   const app = core.add({ config, env: appEnv(env, config.env), isWanted: true, lastGeneration: 0, live: 0 });
   progress(`starting ${app.wanted} ${app.wanted === 1 ? 'worker' : 'workers'} of ${app.name}`);
   try {
-    await app.start();
+    await start(app);
   } catch (error) {
     // Nothing half-done: what never came to disk is not known either.
     if (!core.wanted.records.has(app.name)) core.apps.delete(app.name);
@@ -32,7 +33,7 @@ export const startStopped: Handler<'startStopped'> = async ({ core, progress }, 
   const app = core.app(name);
   if (app.plan.phase !== 'stopped') throw new CovetError('COVET_ERR_APP_EXISTS', { app: name, status: app.status });
   progress(`starting ${app.wanted} ${app.wanted === 1 ? 'worker' : 'workers'} of ${app.name}`);
-  await app.start();
+  await start(app);
   return { apiVersion: 1, app: appView(core, app) };
 };
 

@@ -21,7 +21,7 @@ export interface DrainOrder {
   readonly slot: number;
   readonly half: Half;
   readonly heir: WorkerHandle | null;
-  readonly isClosing: boolean;
+  readonly mustStopAccepting: boolean;
   /** Resolves when the worker said `drained`, or with null when it ended. */
   readonly drained: Promise<DrainCounts | null>;
 }
@@ -32,7 +32,7 @@ export async function drainWorker(order: DrainOrder): Promise<DrainCounts | null
   if (env.faults.has('no-drain')) return null;
   const deadline = env.nowMs() + config.drainTimeoutMs;
   if (order.hasChannel) worker.send({ t: 'message', data: 'shutdown' });
-  if (!order.isClosing) await queuesEmptied(order, deadline);
+  if (!order.mustStopAccepting) await queuesEmptied(order, deadline);
   if (!order.hasChannel) return null;
   if (order.heir !== null) introduce(env, worker, order.heir);
   worker.send({
@@ -40,7 +40,7 @@ export async function drainWorker(order: DrainOrder): Promise<DrainCounts | null
     deadlineMs: Math.max(0, Math.round(deadline - env.nowMs())),
     idleGraceMs: config.idleGraceMs ?? null,
     handOver: config.handOver && order.heir !== null,
-    stopAccepting: order.listeners.filter((listener) => order.isClosing || listener.dispatch !== 'bpf').map((listener) => listener.key),
+    stopAccepting: order.listeners.filter((listener) => order.mustStopAccepting || listener.dispatch !== 'bpf').map((listener) => listener.key),
   });
   return order.drained;
 }

@@ -34,10 +34,10 @@ export interface SlotHost {
   onExit(slot: Slot, end: WorkerEnd, expected: boolean): void;
   onMessage(slot: Slot, data: unknown): void;
   onMisbehaved(slot: Slot, reason: string): void;
-  /** A worker of the generation that replaces this one, to hand connections to; null when there is none. */
+  /** A worker that stays, to hand connections to; null when there is none. */
   heirOf(slot: Slot): WorkerHandle | null;
-  /** Connections keep coming to this slot until the sockets are closed: it must stop accepting by itself. */
-  isClosing(slot: Slot): boolean;
+  /** Connections keep coming to its socket, for nobody or for a successor on it: the worker must stop accepting by itself. */
+  mustStopAccepting(slot: Slot): boolean;
 }
 
 export class Slot {
@@ -224,7 +224,7 @@ export class Slot {
       slot: this.index,
       half: this.half,
       heir: config.handOver && !env.faults.has('no-hand-over') ? this.#host.heirOf(this) : null,
-      isClosing: this.#host.isClosing(this),
+      mustStopAccepting: this.#host.mustStopAccepting(this),
       drained,
     });
     this.#drained = null;

@@ -1,0 +1,122 @@
+/**
+ * What an operator can ask of an app: each verb puts what is wanted on disk, puts an event to the plan, and waits for the plan's answer.
+ */
+import { maxInstances } from '../host/pin-policy.ts';
+import { readCpuGrant } from '../host/cpu-grant.ts';
+import type { Half } from '../listeners/listener.ts';
+import { CovetError, type ErrorCode, type ErrorDetails } from '../protocol/errors.ts';
+import type { AppRecord } from '../state/wanted.ts';
+import { PlanRefusal } from './answers.ts';
+import { NOTHING_YET, type App, type Outcome } from './app.ts';
+import { Generation } from './generation.ts';
+import { resolveLaunch } from './launch.ts';
+import type { Verdict } from './plan-machine.ts';
+import { doing } from './status.ts';
+
+/** Node's own, until the app says another. */
+const DEFAULT_BACKLOG = 511;
+/** Lines of stderr looked through for what a failing app said. */
+const LAST_WORDS = 20;
+
+export interface ReloadOutcome extends Outcome {
+  readonly generation: number;
+  readonly durationMs: number;
+  readonly mode: 'overlap' | 'replace';
+}
+
+/** Runs what the record says; resolves when all of it is up. Throws COVET_ERR_APP_FAILED, COVET_ERR_STATE_WRITE, those of resolveLaunch. */
+export async function start(app: App): Promise<void> {
+  const generation = await prepare(app, { isWanted: true }, 0);
+  const started = app.answers.next('start');
+  require(app, app.dispatch({ type: 'start', generation }), 'start');
+  await started.catch((error: unknown) => failedAs(app, error, 'COVET_ERR_APP_FAILED', {}));
+}
+
+/** `env`, when given, becomes the environment. Throws COVET_ERR_RELOAD_FAILED, COVET_ERR_APP_BUSY, COVET_ERR_APP_NOT_RUNNING; then nothing changed. */
+export async function reload(app: App, env: Readonly<Record<string, string>> | null): Promise<ReloadOutcome> {
+  if (app.plan.phase === 'stopped') throw new CovetError('COVET_ERR_APP_NOT_RUNNING', { app: app.name, status: app.status, verb: 'reload' });
+  if (app.plan.phase !== 'running') require(app, 'refused', 'reload');
+  const startedMs = app.deps.env.nowMs();
+  const mode = app.reloadMode;
+  const previous = app.record.env;
+  const half: Half = mode === 'overlap' ? (app.live?.half === 0 ? 1 : 0) : (app.live?.half ?? 0);
+  let generation = 0;
+  try {
+    generation = await prepare(app, env === null ? {} : { env }, half);
+    app.outcome = NOTHING_YET;
+    const answered = app.answers.next('reload');
+    require(app, app.dispatch({ type: 'reload', generation }), 'reload');
+    app.deps.events.announce({ type: 'reload.started', app: app.name, generation, mode });
+    await answered;
+  } catch (error) {
+    if (env !== null && !app.isForgotten) await app.save({ env: previous });
+    if (error instanceof PlanRefusal) app.deps.events.announce({ type: 'reload.failed', app: app.name, generation, reason: error.message });
+    return failedAs(app, error, 'COVET_ERR_RELOAD_FAILED', { generation });
+  }
+  const durationMs = Math.round(app.deps.env.nowMs() - startedMs);
+  app.deps.events.announce({ type: 'reload.finished', app: app.name, generation, durationMs });
+  return { ...app.outcome, generation, durationMs, mode };
+}
+
+/** Resolves when every worker is gone. `delete` also forgets the app; `kill` leaves what is wanted as it is. */
+export async function stop(app: App, kind: 'stop' | 'delete' | 'kill'): Promise<Outcome> {
+  if (kind === 'stop') await app.save({ isWanted: false });
+  if (kind === 'delete') await app.deps.save(app.name, null);
+  if (app.plan.phase !== 'stopping') app.outcome = NOTHING_YET;
+  const stopped = app.answers.next('stop');
+  app.dispatch({ type: kind === 'delete' ? 'delete' : 'stop' });
+  await stopped;
+  return app.outcome;
+}
+
+/** Stop, then start with what is on disk now. What cannot be started is not stopped. */
+export async function restart(app: App, env: Readonly<Record<string, string>> | null): Promise<void> {
+  if (app.plan.phase !== 'stopped') require(app, app.plan.phase === 'running' ? 'done' : 'refused', 'restart');
+  await resolveLaunch(app.config, app.deps.env.node);
+  if (env !== null) await app.save({ env });
+  if (app.plan.phase !== 'stopped') await stop(app, 'kill');
+  if (app.isForgotten) throw new CovetError('COVET_ERR_APP_UNKNOWN', { app: app.name, near: ': it was deleted meanwhile' });
+  await start(app);
+}
+
+export async function scale(app: App, instances: number | 'max'): Promise<void> {
+  if (app.plan.phase === 'stopping') require(app, 'refused', 'scale');
+  const previous = app.config;
+  await app.save({ config: { ...previous, instances } });
+  const grown = app.answers.next('start');
+  if (app.dispatch({ type: 'scale' }) === 'refused') {
+    await app.save({ config: previous });
+    require(app, 'refused', 'scale');
+  }
+  // Starting or reloading: it joins, and that verb's caller hears how it went.
+  if (app.plan.phase !== 'running') return;
+  app.lookUp();
+  await grown.catch((error: unknown) => failedAs(app, error, 'COVET_ERR_APP_FAILED', {}));
+}
+
+/** The next generation: its number on disk before it is used, what it runs resolved. */
+async function prepare(app: App, change: Partial<AppRecord>, half: Half): Promise<number> {
+  const { env } = app.deps;
+  const launch = await resolveLaunch(app.config, env.node);
+  const number = app.record.lastGeneration + 1;
+  await app.save({ ...change, lastGeneration: number });
+  await app.host.prepareFolders();
+  if (app.live === null) for (const listener of app.configured()) await listener.lend(0, half, DEFAULT_BACKLOG);
+  const startConcurrency = app.config.startConcurrency ?? maxInstances(readCpuGrant(env.native));
+  app.generations.set(number, new Generation(env, app.host, { number, half, launch, env: app.record.env, size: app.wanted, startConcurrency }));
+  return number;
+}
+
+/** Throws COVET_ERR_APP_BUSY on a refusal. */
+function require(app: App, verdict: Verdict, verb: string): void {
+  if (verdict === 'refused') throw new CovetError('COVET_ERR_APP_BUSY', { app: app.name, doing: doing(app.plan), verb });
+}
+
+/** The plan's refusal as a coded error with the app's last words; anything else as it is. */
+async function failedAs(app: App, error: unknown, code: ErrorCode, details: ErrorDetails): Promise<never> {
+  if (!(error instanceof PlanRefusal)) throw error;
+  const lines = await app.deps.logs.lastLines(app.name, 'err', LAST_WORDS);
+  const last = lines.filter((line) => /\w/.test(line) && !/^\s+at |^Node\.js v/.test(line)).at(-1);
+  const words = last === undefined ? '' : ` Its last words: ${last}`;
+  throw new CovetError(code, { app: app.name, ...details, reason: `${error.message}.${words}` });
+}

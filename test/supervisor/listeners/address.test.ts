@@ -1,0 +1,35 @@
+/** Addresses: what is asked for, its one key, and which two cannot be held at once. */
+import assert from 'node:assert/strict';
+import { test } from 'node:test';
+import { addressKey, askedAddress, overlaps, parseListen } from '../../../supervisor/listeners/address.ts';
+
+const asked = { host: null, port: 3_000, path: null, ipv6Only: false };
+
+test('listen(3000) is one dual-stack socket, as Node makes it', () => {
+  const address = askedAddress(asked)!;
+  assert.deepEqual(address, { kind: 'tcp', host: '::', port: 3_000, dual: true });
+  assert.equal(addressKey(address), 'tcp://[::]:3000');
+});
+
+test('explicit families get their own', () => {
+  assert.equal(addressKey(askedAddress({ ...asked, host: '0.0.0.0' })!), 'tcp://0.0.0.0:3000');
+  assert.deepEqual(askedAddress({ ...asked, ipv6Only: true }), { kind: 'tcp', host: '::', port: 3_000, dual: false });
+  assert.equal(askedAddress({ ...asked, port: null, path: '\0abstract' }), null);
+});
+
+test('a config’s listen takes URLs, ports and paths, and nothing else', () => {
+  assert.deepEqual(parseListen('tcp://0.0.0.0:443'), { kind: 'tcp', host: '0.0.0.0', port: 443, dual: false });
+  assert.deepEqual(parseListen('8080'), { kind: 'tcp', host: '::', port: 8_080, dual: true });
+  assert.deepEqual(parseListen('[::1]:80'), { kind: 'tcp', host: '::1', port: 80, dual: false });
+  assert.deepEqual(parseListen('unix:/run/a.sock'), { kind: 'unix', path: '/run/a.sock' });
+  for (const bad of ['', 'http://a', '70000', 'unix:a', 'tcp://300.1.1.1:1']) assert.equal(parseListen(bad), null, bad);
+});
+
+test('a wildcard covers what lies under it', () => {
+  const at = (text: string): NonNullable<ReturnType<typeof parseListen>> => parseListen(text)!;
+  assert.ok(overlaps(at('0.0.0.0:80'), at('127.0.0.1:80')));
+  assert.ok(overlaps(at('80'), at('127.0.0.1:80')));
+  assert.ok(!overlaps(at('127.0.0.1:80'), at('127.0.0.2:80')));
+  assert.ok(!overlaps(at('80'), at('81')));
+  assert.ok(overlaps(at('unix:/a'), at('unix:/a')));
+});

@@ -1,0 +1,52 @@
+/** Wanted state on disk: whole or not at all, private, and never lost to a bad file. */
+import assert from 'node:assert/strict';
+import { mkdtempSync, readFileSync, rmSync, statSync, writeFileSync } from 'node:fs';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { afterEach, beforeEach, test } from 'node:test';
+import * as v from 'valibot';
+import { appConfigSchema } from '../../../supervisor/protocol/config.ts';
+import { WantedState, type AppRecord } from '../../../supervisor/state/wanted.ts';
+
+let folder = '';
+beforeEach(() => (folder = mkdtempSync(join(tmpdir(), 'covet-'))));
+afterEach(() => rmSync(folder, { recursive: true, force: true }));
+
+const record = (name: string, lastGeneration = 1): AppRecord => ({
+  config: v.parse(appConfigSchema, { name, script: 'app.js', cwd: '/srv' }),
+  env: { A: '1' },
+  isWanted: true,
+  lastGeneration,
+  live: 0,
+});
+
+test('what was saved is what is loaded, in a file that only its owner reads', async () => {
+  const path = join(folder, 'wanted.json');
+  const state = new WantedState(path);
+  await Promise.all([state.save('a', record('a')), state.save('b', record('b')), state.save('a', record('a', 7))]);
+  assert.equal(statSync(path).mode & 0o777, 0o600);
+  const again = new WantedState(path);
+  assert.equal(await again.load(), null);
+  assert.deepEqual([...again.records], [...state.records]);
+  assert.equal(again.records.get('a')!.lastGeneration, 7);
+});
+
+test('a garbage file is kept aside and the version before it is used', async () => {
+  const path = join(folder, 'wanted.json');
+  const state = new WantedState(path);
+  await state.save('a', record('a'));
+  await state.save('b', record('b'));
+  writeFileSync(path, '{"version":1,"apps":[{"conf');
+  const again = new WantedState(path);
+  const problem = await again.load();
+  assert.match(problem!, /not readable as state.*kept as/);
+  assert.deepEqual([...again.records.keys()], ['a']);
+  assert.equal(readFileSync(`${path}.unreadable`, 'utf8'), '{"version":1,"apps":[{"conf');
+});
+
+test('a save that fails changes nothing, says why, and the next one goes through', async () => {
+  const path = join(folder, 'gone', 'wanted.json');
+  const state = new WantedState(path);
+  await assert.rejects(state.save('a', record('a')), { code: 'COVET_ERR_STATE_WRITE' });
+  assert.equal(state.records.size, 0);
+});
