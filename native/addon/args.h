@@ -34,9 +34,10 @@ class Args {
   std::vector<uint32_t> indices(Napi::Value value, const char* name, uint32_t max);
   std::vector<std::string> texts(Napi::Value value, const char* name);
 
- private:
   // "Expected `name` to be `wanted`, got 3 (number)". Only the first is thrown.
   void refuse(Napi::Value got, const char* name, const std::string& wanted);
+
+ private:
   template <typename T, typename Read>
   std::vector<T> list(Napi::Value value, const char* name, Read read);
 

@@ -2,6 +2,7 @@
 // nothing here is global and mutable.
 #include <napi.h>
 
+#include "addon/log_copier.h"
 #include "addon/packet_socket.h"
 #include "addon/process.h"
 #include "addon/sockets.h"
@@ -12,6 +13,7 @@ namespace {
 
 Napi::Object init(Napi::Env env, Napi::Object exports) {
   exports.Set("PacketSocket", PacketSocket::define(env));
+  exports.Set("LogCopier", LogCopier::define(env));
   exportSockets(env, exports);
   exportProcess(env, exports);
   exportProbe(env, exports);

@@ -1,0 +1,155 @@
+// Appending and rotating; see log_file.h.
+#include "addon/log_file.h"
+
+#include <sys/uio.h>
+
+#include <algorithm>
+#include <cstdio>
+#include <utility>
+
+#include "addon/log_lines.h"
+
+namespace covet {
+
+namespace {
+
+// Never waits for a FIFO's reader, nor makes a terminal ours; on a file O_NONBLOCK does nothing.
+Fd openAppending(const std::string& path) {
+  int fd;
+  do fd = ::open(path.c_str(), O_WRONLY | O_APPEND | O_CREAT | O_CLOEXEC | O_NOCTTY | O_NONBLOCK, 0600);
+  while (fd < 0 && errno == EINTR);
+  return Fd(fd);
+}
+
+// Whoever wrote before us may have been killed inside a line. Ours is open for writing only; if it may not be read, no is the answer.
+bool endsInsideLine(const std::string& path, int64_t size) {
+  Fd file(::open(path.c_str(), O_RDONLY | O_CLOEXEC | O_NOCTTY | O_NONBLOCK));
+  char last = '\n';
+  return file && pread(file.get(), &last, 1, size - 1) == 1 && last != '\n';
+}
+
+}  // namespace
+
+Result<LogFile> LogFile::open(std::string path, LogFileOptions options) {
+  LogFile file(std::move(path), options);
+  if (Status opened = file.openByName(); !opened.ok()) return opened.error();
+  return file;
+}
+
+Status LogFile::openByName() {
+  Fd fd = openAppending(path_);
+  if (!fd) return lastError("open");
+  fd_ = std::move(fd);
+  isSeekable_ = lseek(fd_.get(), 0, SEEK_END) >= 0;
+  size_ = 0;
+  measure();
+  openLineBytes_ = size_ > 0 && endsInsideLine(path_, size_) ? LINE_BYTES_MAX : 0;
+  lastWriter_ = 0;
+  rotateAtBytes_ = options_.maxBytes;
+  return {};
+}
+
+// Asked of the kernel each time: an outside `> file` or logrotate's copytruncate shortens it without a word.
+void LogFile::measure() {
+  if (isSeekable_) size_ = lseek(fd_.get(), 0, SEEK_END);
+}
+
+Status LogFile::reopen() { return openByName(); }
+
+bool LogFile::takeRotated() { return std::exchange(isRotated_, false); }
+
+std::optional<SysError> LogFile::takeRotationError() { return std::exchange(rotationError_, std::nullopt); }
+
+Result<size_t> LogFile::append(std::string_view text, bool isForced, uint64_t writer) {
+  if (!rest_.empty()) {
+    std::string rest = std::exchange(rest_, {});
+    if (Status written = write({}, rest); !written.ok()) {
+      rest_ = std::move(rest);
+      return written.error();
+    }
+    if (!rest_.empty()) return SysError{EAGAIN, "write"};
+  }
+  size_t taken = portion(text, isForced);
+  if (taken == 0) return taken;
+  std::string_view part = text.substr(0, taken);
+
+  bool isCut = openLineBytes_ > 0 && writer != lastWriter_;
+  std::string_view body = part;
+  if (options_.timestamps) {
+    stamped_.clear();
+    stampLines(stamped_, part, stampNow(), isCut || openLineBytes_ == 0);
+    body = stamped_;
+  }
+  Status written = write(isCut ? "\n" : "", body);
+  if (!written.ok()) return written.error();
+
+  size_t open = part.size() - wholeLines(part);
+  openLineBytes_ = open < part.size() || isCut ? open : openLineBytes_ + open;
+  lastWriter_ = writer;
+  return taken;
+}
+
+// How much of `text` goes into the file now; begins a new file when not even the first line fits.
+size_t LogFile::portion(std::string_view text, bool isForced) {
+  size_t whole = wholeLines(text);
+  std::string_view part = text.substr(0, whole > 0 || !isForced ? whole : text.size());
+  if (options_.maxBytes == 0 || !isSeekable_ || part.empty()) return part.size();
+
+  size_t extra = options_.timestamps ? STAMP_BYTES : 0;
+  auto fitting = [&] { return size_ < rotateAtBytes_ ? linesWithin(part, static_cast<size_t>(rotateAtBytes_ - size_), extra) : 0; };
+  size_t fits = fitting();
+  if (fits == 0 && !isInsideLine() && size_ > 0) {
+    if (Status rotated = rotate(); !rotated.ok()) {
+      rotationError_ = rotated.error();
+      rotateAtBytes_ = size_ + options_.maxBytes;
+    }
+    fits = fitting();
+  }
+  // A line longer than a file, or the rest of one that is open.
+  return fits > 0 ? fits : part.find('\n') == std::string_view::npos ? part.size() : part.find('\n') + 1;
+}
+
+Status LogFile::rotate() {
+  auto name = [&](int number) { return path_ + "." + std::to_string(number); };
+  for (int number = options_.files - 1; number >= 1; number--) {
+    if (rename(name(number).c_str(), name(number + 1).c_str()) < 0 && errno != ENOENT) return lastError("rename");
+  }
+  if (options_.files == 0) {
+    if (unlink(path_.c_str()) < 0 && errno != ENOENT) return lastError("unlink");
+  } else if (rename(path_.c_str(), name(1).c_str()) < 0 && errno != ENOENT) {
+    return lastError("rename");
+  }
+  Status opened = openByName();
+  if (opened.ok()) isRotated_ = true;
+  // We still hold the old file: let it have its name back.
+  else if (options_.files > 0) (void)rename(name(1).c_str(), path_.c_str());
+  return opened;
+}
+
+Status LogFile::write(std::string_view lead, std::string_view body) {
+  int64_t before = size_;
+  while (!lead.empty() || !body.empty()) {
+    iovec parts[] = {{const_cast<char*>(lead.data()), lead.size()}, {const_cast<char*>(body.data()), body.size()}};
+    ssize_t size = writev(fd_.get(), parts, 2);
+    if (size < 0) {
+      if (errno == EINTR) continue;
+      SysError error = lastError("write");
+      bool isPart = size_ != before;
+      if (!isPart) return error;
+      if (isSeekable_) {
+        if (ftruncate(fd_.get(), before) == 0) size_ = before;
+        return error;
+      }
+      rest_.append(lead).append(body);
+      return {};
+    }
+    size_t fromLead = std::min(static_cast<size_t>(size), lead.size());
+    lead.remove_prefix(fromLead);
+    body.remove_prefix(static_cast<size_t>(size) - fromLead);
+    size_ += size;
+  }
+  measure();
+  return {};
+}
+
+}  // namespace covet

@@ -1,0 +1,68 @@
+// A log file that lines of several writers are appended to: whole lines together, a new file at `maxBytes`, times before the lines where
+// asked. An append is in the file whole or, but for a pipe or terminal, not at all: what a full disk took of it is cut off again, so
+// that the caller may try the same bytes later.
+//
+// Rotation is never inside a line, but for one longer than LINE_BYTES_MAX. If a writer left a line open and another one writes, a
+// newline comes between: only the open line is cut, never the other's. open(2), rename(2); logrotate's names, path.1 the newest.
+#pragma once
+
+#include <cstdint>
+#include <optional>
+#include <string>
+#include <string_view>
+
+#include "sys/fd.h"
+
+namespace covet {
+
+inline constexpr size_t LINE_BYTES_MAX = 1'048'576;  // an open line longer than this keeps neither other writers nor rotation waiting
+
+struct LogFileOptions {
+  int64_t maxBytes;  // 0: never rotates
+  int files;         // path.1 … path.files are kept
+  bool timestamps;
+};
+
+class LogFile {
+ public:
+  // Fails as open(2): EACCES, ENOENT, EISDIR, ENOSPC, ENXIO (a FIFO that nobody reads).
+  static Result<LogFile> open(std::string path, LogFileOptions options);
+
+  // Appends the whole lines of `text`, or all of it when it has none and `isForced`, as far as they fit into one file. Returns how many
+  // bytes of `text` are in the file now; 0 is "no whole line". Fails with ENOSPC, EDQUOT, EIO, EFBIG, EAGAIN (a full pipe).
+  Result<size_t> append(std::string_view text, bool isForced, uint64_t writer);
+
+  // Opens the path again, which somebody may have renamed. After a failure the old file is kept.
+  Status reopen();
+
+  int64_t size() const { return size_; }
+  bool isInsideLine() const { return openLineBytes_ > 0 && openLineBytes_ < LINE_BYTES_MAX; }
+  // Whether the file began anew since the last question.
+  bool takeRotated();
+  // Why the last rotation did not happen, once; the old file goes on.
+  std::optional<SysError> takeRotationError();
+
+ private:
+  LogFile(std::string path, LogFileOptions options) : path_(std::move(path)), options_(options) {}
+
+  Status openByName();
+  size_t portion(std::string_view text, bool isForced);
+  Status rotate();
+  Status write(std::string_view lead, std::string_view body);
+  void measure();
+
+  std::string path_;
+  LogFileOptions options_;
+  Fd fd_;
+  int64_t size_ = 0;
+  bool isSeekable_ = false;    // not a pipe or a terminal
+  int64_t rotateAtBytes_ = 0;  // maxBytes, or more after a rotation that failed
+  size_t openLineBytes_ = 0;   // since the last newline
+  uint64_t lastWriter_ = 0;
+  std::string stamped_;  // kept for its memory
+  std::string rest_;     // what a full pipe or terminal did not take yet
+  bool isRotated_ = false;
+  std::optional<SysError> rotationError_;
+};
+
+}  // namespace covet
