@@ -25,7 +25,9 @@ const common = {
   external,
 };
 /** CommonJS that `import`s inside ESM bundles may still call require(). */
-const requireBanner = { js: "import { createRequire as __createRequire } from 'node:module'; const require = __createRequire(import.meta.url);" };
+const requireBanner = {
+  js: "import { createRequire as __createRequire } from 'node:module'; const require = __createRequire(import.meta.url);",
+};
 /** In a CommonJS bundle import.meta is empty; these two are all we use of it. */
 const cjsMeta = { 'import.meta.dirname': '__dirname', 'import.meta.url': '__filename' };
 
@@ -33,7 +35,7 @@ async function buildProduct() {
   rmSync(join(root, 'dist'), { recursive: true, force: true });
   await build({
     ...common,
-    entryPoints: { supervisor: 'supervisor/main.ts', index: 'supervisor/index.ts', cli: 'dashboard/cli/main.ts', worker: 'worker/sdk.ts' },
+    entryPoints: { supervisor: 'supervisor/main.ts', index: 'dashboard/index.ts', cli: 'dashboard/cli/main.ts', worker: 'worker/sdk.ts' },
     outdir: 'dist',
     outExtension: { '.js': '.mjs' },
     format: 'esm',

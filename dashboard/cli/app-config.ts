@@ -1,0 +1,106 @@
+/**
+ * What `start` and `run` were told (script, flags, `--config`, arguments after `--`) → a complete config, checked as far as it can
+ * be without a supervisor: so that a wrong word never starts a daemon. The order: file, then flags, then `--set`.
+ */
+import { accessSync, constants, readFileSync, statSync } from 'node:fs';
+import { basename, extname, resolve } from 'node:path';
+import type { AppConfig } from '../../supervisor/protocol/config.ts';
+import { CovetError } from '../../supervisor/protocol/errors.ts';
+import { APP_FLAGS, setField } from './app-flags.ts';
+import { checkConfig } from './config-check.ts';
+
+export interface AppOptions {
+  readonly script: string | undefined;
+  /** After `--`. */
+  readonly args: readonly string[];
+  /** `--config`: a JSON file with fields of docs/config.md. */
+  readonly configFile?: string | undefined;
+  /** By field, as APP_FLAGS read them. */
+  readonly fields: Readonly<Record<string, unknown>>;
+  /** `--set`. */
+  readonly settings?: Readonly<Record<string, unknown>> | undefined;
+}
+
+/** Throws COVET_ERR_APP_SCRIPT, COVET_ERR_CONFIG_* or COVET_ERR_USAGE_*. */
+export function appConfig(options: AppOptions, callerCwd: string): AppConfig {
+  const input: Record<string, unknown> = options.configFile === undefined ? {} : readConfigFile(resolve(callerCwd, options.configFile));
+  for (const { field } of APP_FLAGS) {
+    if (options.fields[field] !== undefined) setField(input, field, merged(input[field], options.fields[field]));
+  }
+  for (const [field, value] of Object.entries(options.settings ?? {})) setField(input, field, value);
+  if (options.script !== undefined) input['script'] = options.script;
+  if (options.args.length > 0) input['args'] = options.args;
+  const { script } = input;
+  if (script === undefined) {
+    throw new CovetError('COVET_ERR_USAGE_MISSING', { expected: 'a script', usage: 'covet-pm start <script> [options] [-- arguments]' });
+  }
+  input['cwd'] = resolve(callerCwd, typeof input['cwd'] === 'string' ? input['cwd'] : '.');
+  if (typeof script === 'string') input['name'] ??= defaultName(script);
+  const config = checkConfig(input);
+  checkFolder(config.cwd);
+  return { ...config, script: checkedScript(config) };
+}
+
+/** `--env` adds to the file's variables; any other flag replaces the file's field. */
+function merged(before: unknown, value: unknown): unknown {
+  const areRecords = [before, value].every((x) => typeof x === 'object' && x !== null && !Array.isArray(x));
+  return areRecords ? { ...(before as object), ...(value as object) } : value;
+}
+
+function readConfigFile(path: string): Record<string, unknown> {
+  let config: unknown;
+  try {
+    config = JSON.parse(readFileSync(path, 'utf8'));
+  } catch (error) {
+    throw new CovetError(
+      'COVET_ERR_USAGE_VALUE',
+      { option: '--config', expected: 'a JSON file', got: `${path} (${(error as Error).message})` },
+      { cause: error },
+    );
+  }
+  if (typeof config === 'object' && config !== null && !Array.isArray(config)) return { ...config };
+  throw new CovetError('COVET_ERR_USAGE_VALUE', { option: '--config', expected: "a JSON object with an app's fields", got: path });
+}
+
+/** `server.js` → `server`; what a name may not have becomes `-`. */
+function defaultName(script: string): string {
+  const name = basename(script, extname(script))
+    .replace(/[^a-zA-Z0-9._@-]/g, '-')
+    .replace(/^[^a-zA-Z0-9]+/, '');
+  return name.slice(0, 64) || 'app';
+}
+
+function checkFolder(cwd: string): void {
+  const reason = failureOf(() => {
+    if (!statSync(cwd).isDirectory()) throw new Error('it is not a folder');
+    accessSync(cwd, constants.X_OK);
+  });
+  if (reason !== null)
+    throw new CovetError('COVET_ERR_CONFIG_FIELD', { field: 'cwd', expected: 'a folder you may enter', got: `${cwd} (${reason})` });
+}
+
+/** The script's absolute path; a bare program's name (interpreter `none`) is left to PATH. */
+function checkedScript({ script, cwd, interpreter }: AppConfig): string {
+  if (interpreter === 'none' && !script.includes('/')) return script;
+  const path = resolve(cwd, script);
+  const reason = failureOf(() => {
+    const stat = statSync(path);
+    if (stat.isDirectory()) throw new Error('it is a directory');
+    if (!stat.isFile()) throw new Error('it is not a file');
+    accessSync(path, interpreter === 'none' ? constants.X_OK : constants.R_OK);
+  });
+  if (reason !== null) throw new CovetError('COVET_ERR_APP_SCRIPT', { path, reason });
+  return path;
+}
+
+/** Why `check` failed, as a person says it; null when it did not. */
+function failureOf(check: () => void): string | null {
+  try {
+    check();
+    return null;
+  } catch (error) {
+    const { code, message } = error as NodeJS.ErrnoException;
+    if (code === 'ENOENT' || code === 'ENOTDIR') return 'there is no such file';
+    return code === 'EACCES' ? 'permission denied' : message;
+  }
+}

@@ -1,0 +1,42 @@
+/** `list` and `jlist` with all their names. Without a supervisor both show an empty list and exit 3: never do they start one. */
+import type { Command } from 'commander';
+import { CovetError } from '../../../supervisor/protocol/errors.ts';
+import { OPERATIONS, type ListView } from '../../../supervisor/protocol/operations.ts';
+import { jlist } from '../print/jlist.ts';
+import { EMPTY_LIST, printList } from '../print/list.ts';
+import { print, printJson, terminalStyle } from '../terminal.ts';
+import { command, type Invocation, type NoOptions, type Runner } from './command.ts';
+import { READ_DEADLINE_MS, withClient } from './operation.ts';
+
+export interface ListOptions {
+  readonly workers: boolean;
+}
+
+export function listCommand(invocation: Invocation, run: Runner<ListOptions> = runList): Command {
+  return command('list', OPERATIONS.list.summary)
+    .aliases(['ls', 'l', 'ps', 'status'])
+    .option('--workers', 'A row for each worker too.', false)
+    .action(({ workers }: ListOptions) => run({ workers }, invocation));
+}
+
+export function jlistCommand(invocation: Invocation, run: Runner<NoOptions> = runJlist): Command {
+  return command('jlist', "The workers as JSON, in the shape of PM2's jlist.").action(() => run({}, invocation));
+}
+
+async function runList({ workers }: ListOptions, { json, noColour }: Invocation): Promise<void> {
+  await orEmpty((view) => (json ? printJson(view) : print(printList(view, terminalStyle(noColour), workers))));
+}
+
+async function runJlist(): Promise<void> {
+  await orEmpty((view) => print(`${JSON.stringify(jlist(view, Date.now()))}\n`));
+}
+
+async function orEmpty(show: (view: Pick<ListView, 'apps'>) => void): Promise<void> {
+  try {
+    show(await withClient((client) => client.list({}, { deadlineMs: READ_DEADLINE_MS })));
+  } catch (error) {
+    if (!(error instanceof CovetError) || error.code !== 'COVET_ERR_SUPERVISOR_ABSENT') throw error;
+    show(EMPTY_LIST);
+    process.exitCode = error.exitCode;
+  }
+}

@@ -1,0 +1,59 @@
+/**
+ * `run <script>`: the foreground. This process becomes covet-init by execve, with the same pid: a shell's Ctrl-C, a container's
+ * SIGTERM and systemd's MAINPID all reach the one that drains. Logs go to stdout; the exit code is the app's.
+ *
+ * The config travels in COVET_RUN. Without a COVET_HOME the run has one of its own, which the supervisor removes at the end.
+ */
+import { mkdtempSync } from 'node:fs';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import type { Command } from 'commander';
+import { callerPaths } from '../../connection.ts';
+import { prepareHome } from '../../home.ts';
+import { initCommand } from '../../launch.ts';
+import { native } from '../../../native/index.ts';
+import { CovetError, EXIT } from '../../../supervisor/protocol/errors.ts';
+import { appConfig, type AppOptions } from '../app-config.ts';
+import { addAppFlags, readAppFlags } from './app-options.ts';
+import { callerEnv } from './operation.ts';
+import { command, type Invocation, type Runner } from './command.ts';
+
+/** MAX_ARG_STRLEN (execve(2)): one string of the environment. */
+const ENV_STRING_BYTES_MAX = 131_071;
+const STDIO = [0, 1, 2];
+
+export function runCommand(invocation: Invocation, run: Runner<AppOptions> = runRun): Command {
+  const made = addAppFlags(command('run', 'The same as start, in the foreground: logs to stdout, SIGTERM and Ctrl-C drain and exit.'))
+    .argument('[script]', 'The file to run.')
+    .usage('<script> [options] [-- arguments of the app]');
+  return made.action((script: string | undefined) => run(readAppFlags(script, made, invocation), invocation));
+}
+
+async function runRun(options: AppOptions): Promise<void> {
+  const config = appConfig(options, process.cwd());
+  const env = callerEnv();
+  const own: Record<string, string> = { ...env, COVET_RUN: JSON.stringify({ config, env }) };
+  if (Buffer.byteLength(own['COVET_RUN']!) + 'COVET_RUN='.length > ENV_STRING_BYTES_MAX) {
+    throw new CovetError('COVET_ERR_CONFIG_CONFLICT', {
+      reason: `Expected the config and environment of \`run\` to fit into ${ENV_STRING_BYTES_MAX} bytes. Unset large variables, or use \`start\`.`,
+    });
+  }
+  if (!process.env['COVET_HOME']) {
+    own['COVET_HOME'] = mkdtempSync(join(tmpdir(), 'covet-run-'));
+    own['COVET_RUN_TEMP'] = '1';
+  }
+  const paths = callerPaths(own['COVET_HOME']);
+  prepareHome(paths);
+  const [path, ...argv] = initCommand(paths, ['--once']);
+  try {
+    native().execve(
+      path,
+      [path, ...argv],
+      Object.entries(own).map(([key, value]) => `${key}=${value}`),
+      STDIO,
+    );
+  } catch (error) {
+    process.exitCode = EXIT.runFailed;
+    throw error;
+  }
+}

@@ -1,0 +1,45 @@
+/**
+ * How a command ends that did not do what was asked: one sentence on stderr (or `{error}` on stdout with `--json`), and the exit
+ * code of the error table. The one place that turns an error into an exit code.
+ */
+import { CovetError } from '../../supervisor/protocol/errors.ts';
+import type { RpcFailure } from '../../supervisor/protocol/rpc.ts';
+import { paint } from './print/style.ts';
+import { visible } from './print/visible.ts';
+import { messageStyle, printJson, say } from './terminal.ts';
+
+/** Ctrl-C, as a shell reports it. */
+export const EXIT_INTERRUPTED = 128 + 2;
+
+export interface FailureOptions {
+  readonly json?: boolean | undefined;
+  readonly noColour?: boolean | undefined;
+}
+
+/** Says what went wrong and gives the exit code. */
+export function fail(error: unknown, { json = false, noColour = false }: FailureOptions): number {
+  const known = error instanceof CovetError ? error : internal(error);
+  if (json) {
+    const failure = known.cause as Partial<RpcFailure> | undefined;
+    printJson({
+      apiVersion: 1,
+      error: { code: known.code, message: known.message, details: known.details },
+      result: failure?.data?.result,
+    });
+  } else {
+    const style = messageStyle(noColour);
+    const [first = '', ...more] = known.message.split('\n');
+    say(`${paint(style, 'red', 'error')} ${[visible(style, first), ...more.map((line) => `  ${visible(style, line)}`)].join('\n')}\n`);
+  }
+  return known.exitCode;
+}
+
+/** A fault of ours: the stack is part of the sentence, where COVET_DEBUG asks for it. */
+function internal(error: unknown): CovetError {
+  const { message, stack } = error instanceof Error ? error : new Error(String(error));
+  return new CovetError(
+    'COVET_ERR_INTERNAL',
+    { reason: process.env['COVET_DEBUG'] === undefined ? message : (stack ?? message) },
+    { cause: error },
+  );
+}

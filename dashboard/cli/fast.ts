@@ -1,0 +1,81 @@
+#!/usr/bin/env node
+/**
+ * The bin. `list`, `jlist`, `ping`, `stop`, `restart`, `reload` and `describe` with their common flags are done here, over one
+ * socket, with no dependency: a `list` costs little more than `node -e 0`. Anything else, an unknown flag too, is the full CLI's
+ * (main.ts, dist/cli.mjs), which has the same commands with every flag.
+ *
+ * Nothing here may touch process.stdout, a schema or a package; bench/cli keeps watch.
+ */
+import { callerPaths, Connection } from '../connection.ts';
+import type { OperationResults } from '../../supervisor/protocol/operations.ts';
+import { CovetError, EXIT } from '../../supervisor/protocol/errors.ts';
+import { fail } from './failure.ts';
+import { readFast, type FastCommand } from './fast-arguments.ts';
+import { printDescribe } from './print/describe.ts';
+import { jlist } from './print/jlist.ts';
+import { EMPTY_LIST, printList } from './print/list.ts';
+import { OUTCOMES } from './print/outcomes.ts';
+import { printPing } from './print/ping.ts';
+import { withProgress } from './progress.ts';
+import { print, printJson, terminalStyle } from './terminal.ts';
+
+/** A supervisor that takes this long for a reading is stuck, which the user should hear. */
+const READ_DEADLINE_MS = 10_000;
+
+async function main(): Promise<number> {
+  const command = readFast(process.argv.slice(2));
+  if (command === null) return runFullCli();
+  try {
+    const connection = await Connection.open(callerPaths());
+    const result = await perform(connection, command);
+    show(command, result);
+    connection.close();
+    return EXIT.done;
+  } catch (error) {
+    const isAbsent = error instanceof CovetError && error.code === 'COVET_ERR_SUPERVISOR_ABSENT';
+    if (!isAbsent || (command.verb !== 'list' && command.verb !== 'jlist')) return fail(error, command);
+    show(command, EMPTY_LIST);
+    return EXIT.noSupervisor;
+  }
+}
+
+function perform(connection: Connection, { verb, app, quiet }: FastCommand): Promise<unknown> {
+  switch (verb) {
+    case 'list':
+    case 'jlist':
+      return connection.request('list', {}, { deadlineMs: READ_DEADLINE_MS });
+    case 'ping':
+      return connection.request('ping', {}, { deadlineMs: READ_DEADLINE_MS });
+    case 'describe':
+      return connection.request('describe', { app }, { deadlineMs: READ_DEADLINE_MS });
+    default:
+      return withProgress(`${verb} ${app}`, quiet, (onProgress) => connection.request(verb, { app }, { onProgress }));
+  }
+}
+
+function show({ verb, json, quiet, noColour, workers }: FastCommand, result: unknown): void {
+  if (verb === 'jlist') return print(`${JSON.stringify(jlist(result as OperationResults['list'], Date.now()))}\n`);
+  if (json) return printJson(result);
+  switch (verb) {
+    case 'list':
+      return print(printList(result as OperationResults['list'], terminalStyle(noColour), workers));
+    case 'describe':
+      return print(printDescribe(result as OperationResults['describe'], terminalStyle(noColour)));
+    case 'ping':
+      return quiet ? undefined : print(printPing(result as OperationResults['ping']));
+    default:
+      return quiet ? undefined : print(OUTCOMES[verb](result as never));
+  }
+}
+
+/** In a variable, so that the bundler leaves the import to the moment it is needed. */
+const FULL_CLI: string = './cli.mjs';
+
+async function runFullCli(): Promise<number> {
+  const { runCli } = (await import(FULL_CLI)) as typeof import('./main.ts');
+  return runCli(process.argv.slice(2));
+}
+
+void main().then((code) => {
+  process.exitCode = code;
+});

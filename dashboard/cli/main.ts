@@ -1,0 +1,83 @@
+/**
+ * The full CLI: every command with every flag, made from the files of commands/. The bin (fast.ts) comes here for what it does not
+ * do itself. Parsing is commander's; its complaints become errors of our table, and every end is one exit code.
+ */
+import { Command } from 'commander';
+import { changeCommands, scaleCommand } from './commands/change.ts';
+import { command, COMMON_FLAGS, Said, type Invocation } from './commands/command.ts';
+import { eventsCommand, logsCommand } from './commands/follow.ts';
+import { jlistCommand, listCommand } from './commands/list.ts';
+import { describeCommand, doctorCommand, pingCommand } from './commands/read.ts';
+import { runCommand } from './commands/run.ts';
+import { startCommand } from './commands/start.ts';
+import { killCommand, resurrectCommand } from './commands/supervisor.ts';
+import { fail } from './failure.ts';
+import { print } from './terminal.ts';
+
+/** Put there by scripts/build.mjs. */
+declare const COVET_VERSION: string;
+
+/** Runs what `argv` (without node and script) says and gives the exit code. */
+export async function runCli(argv: readonly string[]): Promise<number> {
+  const { invocation, rest } = splitCommandLine(argv);
+  try {
+    await program(invocation).parseAsync(rest, { from: 'user' });
+    return Number(process.exitCode ?? 0);
+  } catch (error) {
+    if (error instanceof Said) return error.exitCode;
+    return fail(error, invocation);
+  }
+}
+
+export function program(invocation: Invocation): Command {
+  const made = command('covet-pm', 'Runs an app on every core, and reloads it without losing a connection.')
+    .version(COVET_VERSION, '-v, --version', 'Show the version.')
+    .usage('<command> [options]')
+    .helpCommand('help [command]', 'Show the help of a command.')
+    .addHelpText('after', HELP_END);
+  const commands = [
+    startCommand(invocation),
+    runCommand(invocation),
+    listCommand(invocation),
+    jlistCommand(invocation),
+    describeCommand(invocation),
+    logsCommand(invocation),
+    eventsCommand(invocation),
+    ...changeCommands(invocation),
+    scaleCommand(invocation),
+    killCommand(invocation),
+    resurrectCommand(invocation),
+    pingCommand(invocation),
+    doctorCommand(invocation),
+    command('version', 'Show the version.').action(() => print(`${COVET_VERSION}\n`)),
+  ];
+  for (const each of commands) made.addCommand(each);
+  return made;
+}
+
+/**
+ * Takes the flags that every command has from wherever they stand, and the app's own arguments from after `--`. Only `start` and
+ * `run` have such arguments; for the others they stay, to be complained of.
+ */
+export function splitCommandLine(argv: readonly string[]): { invocation: Invocation; rest: string[] } {
+  const at = argv.indexOf('--');
+  const [own, appArgs] = at === -1 ? [argv, []] : [argv.slice(0, at), argv.slice(at + 1)];
+  const given = new Set(own);
+  const invocation = {
+    json: given.has('--json'),
+    quiet: given.has('--quiet') || given.has('-q'),
+    noColour: given.has('--no-color'),
+    appArgs,
+  };
+  const rest = own.filter((word) => !(COMMON_FLAGS as readonly string[]).includes(word));
+  const takesAppArgs = rest[0] === 'start' || rest[0] === 'run';
+  return { invocation, rest: takesAppArgs || at === -1 ? rest : [...rest, ...argv.slice(at)] };
+}
+
+const HELP_END = `
+Every command takes --json (data for a program), -q, --quiet (no messages) and --no-color.
+Exit codes: 0 done, 1 failed, 2 usage, 3 no supervisor, 124 deadline passed; \`run\` exits with the app's.
+
+  covet-pm start app.js -i max     every core, one socket each
+  covet-pm reload app              new code, no connection lost
+  covet-pm logs app -f`;

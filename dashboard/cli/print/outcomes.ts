@@ -1,0 +1,42 @@
+/** One sentence for each operation that changed something: what it came to, counted. */
+import type { OperationResults, StopView } from '../../../supervisor/protocol/operations.ts';
+import type { ConnectionCounts, DrainCounts } from '../../../supervisor/protocol/worker-wire.ts';
+import { duration, plural } from './units.ts';
+
+const KINDS: readonly (readonly [keyof ConnectionCounts, string])[] = [
+  ['http1', 'HTTP/1'],
+  ['http2', 'HTTP/2'],
+  ['websocket', 'WebSocket'],
+  ['sse', 'SSE'],
+  ['raw', 'other'],
+];
+
+export const OUTCOMES = {
+  start: ({ app }: OperationResults['start']) => `${app.name} is ${app.status} with ${plural(app.wanted, 'worker')}.\n`,
+  startStopped: ({ app }: OperationResults['startStopped']) => `${app.name} is ${app.status} with ${plural(app.wanted, 'worker')}.\n`,
+  scale: ({ app }: OperationResults['scale']) => `${app.name} has ${plural(app.wanted, 'worker')}.\n`,
+  restart: ({ app }: OperationResults['restart']) => `${app.name} was restarted: ${app.status}, generation ${app.generation}.\n`,
+  reload: (view: OperationResults['reload']) =>
+    `${view.app.name} was reloaded to generation ${view.generation} in ${duration(view.durationMs)} (${view.mode}). ${connections(view)}\n`,
+  stop: (view: StopView) => `${view.app.name} is ${view.app.status}. ${connections(view)}\n`,
+  delete: (view: StopView) => `${view.app.name} was deleted. ${connections(view)}\n`,
+  kill: ({ apps }: OperationResults['kill']) =>
+    `The supervisor ended, after ${plural(apps, 'app')}. \`covet-pm resurrect\` runs them again.\n`,
+} as const;
+
+/** `Connections: 12 handed over, 3 drained (2 HTTP/1, 1 SSE), 0 cut.` */
+function connections({ drain, killed }: StopView): string {
+  const parts = [`${drain.handedOver} handed over`, `${count(drain.drained)} drained${byKind(drain.drained)}`];
+  if (drain.idleClosed > 0) parts.push(`${drain.idleClosed} idle closed`);
+  parts.push(`${count(drain.cut)} cut${byKind(drain.cut)}`);
+  return `Connections: ${parts.join(', ')}.${killed === 0 ? '' : ` ${plural(killed, 'worker')} had to be killed.`}`;
+}
+
+function count(counts: DrainCounts['cut']): number {
+  return KINDS.reduce((total, [kind]) => total + counts[kind], 0);
+}
+
+function byKind(counts: DrainCounts['cut']): string {
+  const parts = KINDS.filter(([kind]) => counts[kind] > 0).map(([kind, name]) => `${counts[kind]} ${name}`);
+  return parts.length === 0 ? '' : ` (${parts.join(', ')})`;
+}

@@ -1,0 +1,6 @@
+/** `ping`: who answers. */
+import type { PingView } from '../../../supervisor/protocol/operations.ts';
+
+export function printPing({ version, supervisor, init }: PingView): string {
+  return `covet-pm ${version} is here: supervisor pid ${supervisor.pid}, init pid ${init.pid}.\n`;
+}

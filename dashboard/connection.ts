@@ -1,0 +1,209 @@
+/**
+ * One connection to the control socket: requests out, answers, progress and items back (the frames of protocol/rpc.ts).
+ *
+ * The typed client and the CLI's fast path both stand on it, so it needs nothing but node:net, and no schema code. A connection
+ * that ends rejects every request that waits and ends every subscription: nothing hangs on a dead supervisor.
+ */
+import { statSync } from 'node:fs';
+import { connect, type Socket } from 'node:net';
+import { dirname } from 'node:path';
+import { CovetError, isErrorCode } from '../supervisor/protocol/errors.ts';
+import { pathsOf, SOCKET_PATH_BYTES_MAX, type Paths } from '../supervisor/protocol/paths.ts';
+import { LineSplitter, RPC_LINE_BYTES_MAX, type RpcFailure, type RpcNotification, type RpcResponse } from '../supervisor/protocol/rpc.ts';
+
+/** A Unix socket's connect() is immediate unless the supervisor's backlog is full. */
+const CONNECT_DEADLINE_MS = 5_000;
+
+export interface CallOptions {
+  /** What a long operation says before it answers. */
+  readonly onProgress?: ((text: string) => void) | undefined;
+  /** Gives up with COVET_ERR_DEADLINE; the operation goes on in the supervisor. 0 or absent: waits. */
+  readonly deadlineMs?: number | undefined;
+  /** Gives up with the signal's reason; the operation goes on in the supervisor. */
+  readonly signal?: AbortSignal | undefined;
+}
+
+/** Where a subscription's items go. */
+export interface ItemSink {
+  /** Once, before the first item. */
+  opened(subscription: number): void;
+  item(item: unknown): void;
+  /** `error` when the request was refused or the connection ended early. */
+  end(dropped: number, error?: Error): void;
+}
+
+interface Waiting {
+  readonly onResult: (result: unknown) => void;
+  readonly onError: (error: Error) => void;
+  readonly onProgress?: ((text: string) => void) | undefined;
+}
+
+export class Connection {
+  readonly #socket: Socket;
+  readonly #waiting = new Map<number, Waiting>();
+  readonly #sinks = new Map<number, ItemSink>();
+  readonly #ended: Promise<void>;
+  #lastId = 0;
+  #lost: Error | null = null;
+
+  private constructor(socket: Socket) {
+    this.#socket = socket;
+    const lines = new LineSplitter(RPC_LINE_BYTES_MAX);
+    socket.on('data', (chunk) => {
+      try {
+        for (const line of lines.push(chunk)) this.#take(JSON.parse(line) as RpcResponse | RpcNotification);
+      } catch (error) {
+        socket.destroy(error as Error);
+      }
+    });
+    socket.on('error', (error) => this.#end(error));
+    this.#ended = new Promise((resolve) => {
+      socket.on('close', () => {
+        this.#end();
+        resolve();
+      });
+    });
+  }
+
+  /** Connects to the supervisor of `paths`. Throws COVET_ERR_SUPERVISOR_ABSENT, _FOREIGN, COVET_ERR_HOME_PATH or _DEADLINE. */
+  static open(paths: Paths, deadlineMs: number = CONNECT_DEADLINE_MS): Promise<Connection> {
+    const bytes = Buffer.byteLength(paths.control);
+    if (bytes > SOCKET_PATH_BYTES_MAX) return Promise.reject(new CovetError('COVET_ERR_HOME_PATH', { bytes, path: paths.control }));
+    return new Promise((resolve, reject) => {
+      const socket = connect(paths.control);
+      const late = () => socket.destroy(new CovetError('COVET_ERR_DEADLINE', { what: 'Connecting to the supervisor', ms: deadlineMs }));
+      socket.setTimeout(deadlineMs, late);
+      const refused = (error: Error) => reject(connectError(error, paths));
+      socket.once('error', refused);
+      socket.once('connect', () => {
+        socket.setTimeout(0);
+        socket.off('error', refused);
+        resolve(new Connection(socket));
+      });
+    });
+  }
+
+  /** Throws what the supervisor refused, COVET_ERR_CONTROL_LOST when the connection ends first, and as the options say. */
+  async request(method: string, params: unknown, { onProgress, deadlineMs: ms = 0, signal }: CallOptions = {}): Promise<unknown> {
+    signal?.throwIfAborted();
+    let giveUp: (error: Error) => void = () => undefined;
+    const aborted = () => giveUp(signal!.reason as Error);
+    const timer = ms > 0 ? setTimeout(() => giveUp(new CovetError('COVET_ERR_DEADLINE', { what: `\`${method}\``, ms })), ms) : undefined;
+    signal?.addEventListener('abort', aborted);
+    try {
+      return await new Promise((resolve, reject) => {
+        giveUp = reject;
+        this.#send(method, params, { onResult: resolve, onError: reject, onProgress });
+      });
+    } finally {
+      clearTimeout(timer);
+      signal?.removeEventListener('abort', aborted);
+    }
+  }
+
+  /** Items go to `sink` from the very packet that carries the answer on: none is missed. */
+  subscribe(method: string, params: unknown, sink: ItemSink): void {
+    this.#send(method, params, {
+      onResult: (result) => {
+        const { subscription } = result as { subscription: number };
+        this.#sinks.set(subscription, sink);
+        sink.opened(subscription);
+      },
+      onError: (error) => sink.end(0, error),
+    });
+  }
+
+  unsubscribe(subscription: number): void {
+    if (!this.#sinks.delete(subscription) || this.#lost !== null) return;
+    this.#socket.write(`${JSON.stringify({ jsonrpc: '2.0', method: 'unsubscribe', params: { subscription } })}\n`);
+  }
+
+  /** Resolves when the connection is gone, whoever ended it. */
+  ended(): Promise<void> {
+    return this.#ended;
+  }
+
+  close(): void {
+    this.#end(new CovetError('COVET_ERR_CONTROL_LOST', { detail: ': it was closed here' }));
+    this.#socket.destroy();
+  }
+
+  #send(method: string, params: unknown, waiting: Waiting): void {
+    const id = ++this.#lastId;
+    if (this.#lost !== null) return waiting.onError(this.#lost);
+    this.#waiting.set(id, waiting);
+    this.#socket.write(`${JSON.stringify({ jsonrpc: '2.0', id, method, params })}\n`);
+  }
+
+  #take(message: RpcResponse | RpcNotification): void {
+    if ('method' in message) return this.#notified(message);
+    if (message.id === null) {
+      /* The supervisor could not tell which request it was: then it is the end of them all, and it hangs up. */
+      if ('error' in message) this.#lost ??= failureError(message.error);
+      return;
+    }
+    const waiting = this.#waiting.get(message.id);
+    this.#waiting.delete(message.id);
+    if ('result' in message) waiting?.onResult(message.result);
+    else waiting?.onError(failureError(message.error));
+  }
+
+  #notified(message: RpcNotification): void {
+    if (message.method === 'progress') return this.#waiting.get(message.params.id)?.onProgress?.(message.params.text);
+    const { params } = message;
+    const sink = this.#sinks.get(params.subscription);
+    if (!('end' in params)) return sink?.item(params.item);
+    this.#sinks.delete(params.subscription);
+    sink?.end(params.dropped);
+  }
+
+  #end(cause?: Error): void {
+    this.#lost ??=
+      cause instanceof CovetError
+        ? cause
+        : new CovetError('COVET_ERR_CONTROL_LOST', { detail: cause ? `: ${cause.message}` : '' }, { cause });
+    for (const { onError } of this.#waiting.values()) onError(this.#lost);
+    for (const sink of this.#sinks.values()) sink.end(0, this.#lost);
+    this.#waiting.clear();
+    this.#sinks.clear();
+  }
+}
+
+/** The paths of a caller: `home` over COVET_HOME over the rest of the environment. */
+export function callerPaths(home?: string): Paths {
+  return pathsOf(home === undefined ? process.env : { ...process.env, COVET_HOME: home }, process.getuid!());
+}
+
+/** What the supervisor refused, as it said it; the frame's error is the `cause`. */
+function failureError(failure: RpcFailure): CovetError {
+  const { data } = failure;
+  if (data !== undefined && isErrorCode(data.code)) return new CovetError(data.code, data.details, { cause: failure });
+  return new CovetError('COVET_ERR_INTERNAL', { reason: failure.message }, { cause: failure });
+}
+
+function connectError(error: Error, { home, control }: Paths): Error {
+  if (error instanceof CovetError) return error;
+  switch ((error as NodeJS.ErrnoException).code) {
+    case 'ENOENT':
+    case 'ENOTDIR':
+    case 'ECONNREFUSED':
+      return new CovetError('COVET_ERR_SUPERVISOR_ABSENT', { home }, { cause: error });
+    case 'EACCES':
+    case 'EPERM':
+      return new CovetError('COVET_ERR_SUPERVISOR_FOREIGN', { home, owner: ownerOf(control), uid: process.getuid!() }, { cause: error });
+    default:
+      return new CovetError('COVET_ERR_CONTROL_LOST', { detail: `: ${error.message}` }, { cause: error });
+  }
+}
+
+/** Who owns `path`, or the nearest folder above it that may be looked at. */
+function ownerOf(path: string): number {
+  for (let at = path; at !== '/'; at = dirname(at)) {
+    try {
+      return statSync(at).uid;
+    } catch {
+      /* Behind a folder that is not ours: the folder itself tells. */
+    }
+  }
+  return 0;
+}

@@ -1,0 +1,153 @@
+/**
+ * Starts the supervisor where there is none: makes the home, spawns covet-init detached with a pipe for its first word, and waits
+ * for `ready` or `error <sentence>` on it. covet-init holds a lock, so of two that start at once one wins and the other's
+ * "already running" is as good as `ready`.
+ */
+import { spawn, type ChildProcess } from 'node:child_process';
+import { readFileSync } from 'node:fs';
+import { join } from 'node:path';
+import type { Readable } from 'node:stream';
+import { binary, packageRoot } from '../native/index.ts';
+import { CovetError } from '../supervisor/protocol/errors.ts';
+import type { Paths } from '../supervisor/protocol/paths.ts';
+import { connect, type Client } from './client.ts';
+import { callerPaths } from './connection.ts';
+import { prepareHome } from './home.ts';
+
+const START_DEADLINE_MS = 30_000;
+/** Between two looks at a supervisor that another caller is starting. */
+const POLL_MS = 50;
+const LOG_LINES_SHOWN = 5;
+const LOG_BYTES_READ = 8_192;
+const READY_FD = 3;
+
+/**
+ * What of the caller's environment the supervisor gets. Apps get theirs with `start`; so a secret of this shell, or a NODE_OPTIONS
+ * meant for something else, does not end up in a process that lives on.
+ */
+const ENV_PASSED =
+  /^(PATH|HOME|USER|LOGNAME|LANG|LC_\w+|TZ|TMPDIR|XDG_\w+|COVET_\w+|(RUNTIME|STATE|LOGS)_DIRECTORY|ASAN_OPTIONS|UBSAN_OPTIONS)$/;
+
+/** A connection to the supervisor, which is started if need be. Throws COVET_ERR_SUPERVISOR_START, COVET_ERR_HOME_*, COVET_ERR_NATIVE_MISSING. */
+export async function ensureSupervisor(): Promise<Client> {
+  try {
+    return await connect();
+  } catch (error) {
+    if (!isAbsent(error)) throw error;
+  }
+  const paths = callerPaths();
+  prepareHome(paths);
+  const word = await firstWord(paths);
+  if (word === 'ready') return connect();
+  if (word.startsWith('error already running')) return connectWhenUp(paths);
+  throw startError(paths, word.replace(/^error /, ''));
+}
+
+/** covet-init's command line, with the supervisor's after it. Throws COVET_ERR_NATIVE_MISSING. */
+export function initCommand(paths: Paths, options: readonly string[]): readonly [program: string, ...args: string[]] {
+  try {
+    return [binary('covet-init'), ...options, '--lock', paths.lock, '--', process.execPath, join(packageRoot(), 'dist', 'supervisor.mjs')];
+  } catch (error) {
+    throw new CovetError('COVET_ERR_NATIVE_MISSING', { reason: (error as Error).message }, { cause: error });
+  }
+}
+
+/** Waits for a process that is not ours to be gone. */
+export async function processGone(pid: number, deadlineMs: number): Promise<void> {
+  const until = performance.now() + deadlineMs;
+  while (isAlive(pid) && performance.now() < until) await pause();
+}
+
+/** Starts covet-init and gives the line it says first. It goes on by itself once it is `ready`. */
+async function firstWord(paths: Paths): Promise<string> {
+  const [program, ...args] = initCommand(paths, ['--ready-fd', String(READY_FD), '--log', paths.supervisorLog]);
+  const child = spawn(program, args, {
+    detached: true,
+    stdio: ['ignore', 'ignore', 'ignore', 'pipe'],
+    cwd: paths.home,
+    env: supervisorEnv(),
+  });
+  try {
+    return await lineOrEnd(child);
+  } catch (error) {
+    child.kill('SIGTERM');
+    throw error instanceof CovetError ? error : startError(paths, (error as Error).message);
+  } finally {
+    child.stdio[READY_FD]?.destroy();
+    child.unref();
+  }
+}
+
+function lineOrEnd(child: ChildProcess): Promise<string> {
+  return new Promise((resolve, reject) => {
+    const timer = setTimeout(() => reject(new Error(`it said nothing for ${START_DEADLINE_MS / 1_000} s.`)), START_DEADLINE_MS);
+    let text = '';
+    const pipe = child.stdio[READY_FD] as Readable;
+    const settle = () => {
+      clearTimeout(timer);
+      const [line = ''] = text.split('\n', 1);
+      if (text.includes('\n')) resolve(line);
+      else reject(new Error('it ended before it was ready.'));
+    };
+    pipe.setEncoding('utf8').on('data', (chunk: string) => {
+      text += chunk;
+      if (text.includes('\n')) settle();
+    });
+    pipe.on('end', settle);
+    child.on('error', reject);
+  });
+}
+
+function supervisorEnv(): Record<string, string> {
+  const env: Record<string, string> = {};
+  for (const [key, value] of Object.entries(process.env)) if (value !== undefined && ENV_PASSED.test(key)) env[key] = value;
+  /* A relative home means the caller's folder; the supervisor lives in another. */
+  if (env['COVET_HOME']) env['COVET_HOME'] = callerPaths().home;
+  return env;
+}
+
+/** Another caller is starting it: it is there in a moment, or its start failed. */
+async function connectWhenUp(paths: Paths): Promise<Client> {
+  const until = performance.now() + START_DEADLINE_MS;
+  for (;;) {
+    try {
+      return await connect();
+    } catch (error) {
+      if (!isAbsent(error)) throw error;
+      if (performance.now() > until) throw startError(paths, 'another start of it is not ready.');
+    }
+    await pause();
+  }
+}
+
+function startError(paths: Paths, reason: string): CovetError {
+  const lines = lastLines(paths.supervisorLog);
+  return new CovetError('COVET_ERR_SUPERVISOR_START', {
+    reason: [reason, ...(lines.length > 0 ? [`${paths.supervisorLog} ends with:`, ...lines] : [])].join('\n'),
+  });
+}
+
+function lastLines(path: string): string[] {
+  try {
+    return readFileSync(path).subarray(-LOG_BYTES_READ).toString().split('\n').filter(Boolean).slice(-LOG_LINES_SHOWN);
+  } catch {
+    return []; /* It never came to write one. */
+  }
+}
+
+function isAbsent(error: unknown): boolean {
+  return error instanceof CovetError && error.code === 'COVET_ERR_SUPERVISOR_ABSENT';
+}
+
+function isAlive(pid: number): boolean {
+  try {
+    process.kill(pid, 0);
+    return true;
+  } catch (error) {
+    return (error as NodeJS.ErrnoException).code === 'EPERM';
+  }
+}
+
+function pause(): Promise<void> {
+  return new Promise((resolve) => setTimeout(resolve, POLL_MS));
+}
