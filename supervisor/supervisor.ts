@@ -60,7 +60,7 @@ export class SupervisorCore {
       registry: this.registry,
       logs: this.logs,
       events: this.events,
-      save: (name, next) => this.wanted.save(name, next),
+      save: (name, change) => this.wanted.save(name, change),
       otherPinned: (name) => [...this.apps.values()].find((other) => other.name !== name && other.pins.on)?.name ?? null,
       onForgotten: (app) => this.apps.delete(app.name),
     };

@@ -5,8 +5,9 @@ import { chownSync, mkdirSync } from 'node:fs';
 import { join } from 'node:path';
 import type { Env } from '../env.ts';
 import { Listener } from '../listeners/listener.ts';
-import type { Address } from '../listeners/address.ts';
+import { parseListen, type Address } from '../listeners/address.ts';
 import type { AppConfig } from '../protocol/config.ts';
+import { CovetError } from '../protocol/errors.ts';
 import type { SlotState } from '../protocol/states.ts';
 import type { LendReply, LendRequest } from '../protocol/worker-wire.ts';
 import { sweepOrphans } from '../slots/orphans.ts';
@@ -156,6 +157,16 @@ export class AppHost implements SlotHost {
     if (count > 0) app.deps.events.announce({ type: 'orphans.swept', app: app.name, count });
   }
 
+  /** Listeners of the config's `listen`. Throws COVET_ERR_APP_FAILED when an address is taken. */
+  configured(): Listener[] {
+    return this.config.listen.map(parseListen).flatMap((address) => {
+      if (address === null) return []; // start refused it
+      const listener = this.#app.deps.registry.acquire(this.#app.name, address, null, () => this.#makeListener(address, null));
+      if (listener instanceof Listener) return [listener];
+      throw new CovetError('COVET_ERR_APP_FAILED', { app: this.#app.name, reason: listener.reason });
+    });
+  }
+
   async prepareFolders(): Promise<void> {
     const app = this.#app;
     await app.deps.logs.open(app.name, app.config.logs);
@@ -194,7 +205,7 @@ export class AppHost implements SlotHost {
   async #lentAtStart(slot: Slot, isNode: boolean): Promise<number[]> {
     if (isNode) return [];
     const lent: number[] = [];
-    for (const listener of this.#app.configured()) lent.push(await listener.lend(slot.index, slot.half, 511));
+    for (const listener of this.configured()) lent.push(await listener.lend(slot.index, slot.half, 511));
     return lent;
   }
 
@@ -211,14 +222,9 @@ export class AppHost implements SlotHost {
       isTaking: (generation: number, slot: number) => app.generations.get(generation)?.slots.get(slot)?.state === 'ready',
       onCondition: (listener: Listener, from: Listener['condition'], reason: string) =>
         app.deps.events.announce({ type: 'listener.changed', app: app.name, listener: listener.key, from, to: listener.condition, reason }),
+      onTrouble: (listener: Listener, error: Error) => app.deps.logs.say(app.name, `closing ${listener.key} failed: ${error.message}`),
     };
     return new Listener(this.env, app.deps.init, owner, address, ordinal);
-  }
-
-  /** For app.ts: the listener of a configured address. */
-  listenerAt(address: Address): Listener | string {
-    const made = this.#app.deps.registry.acquire(this.#app.name, address, null, () => this.#makeListener(address, null));
-    return made instanceof Listener ? made : made.reason;
   }
 
   #countPortZero(slot: Slot): number {

@@ -8,12 +8,9 @@ import type { EventLog } from '../event-log.ts';
 import { readCpuGrant } from '../host/cpu-grant.ts';
 import { maxInstances, planPins, type PinPlan } from '../host/pin-policy.ts';
 import type { InitClient } from '../init/init-client.ts';
-import { parseListen } from '../listeners/address.ts';
-import type { Listener } from '../listeners/listener.ts';
 import type { ListenerRegistry } from '../listeners/registry.ts';
 import type { LogStore } from '../logs/log-store.ts';
 import type { AppConfig } from '../protocol/config.ts';
-import { CovetError } from '../protocol/errors.ts';
 import type { AppStatus } from '../protocol/states.ts';
 import type { DrainCounts } from '../protocol/worker-wire.ts';
 import type { Slot } from '../slots/slot.ts';
@@ -22,7 +19,7 @@ import type { AppRecord } from '../state/wanted.ts';
 import { Answers } from './answers.ts';
 import { AppHost } from './app-host.ts';
 import { addDrain, NO_DRAIN } from './drain-counts.ts';
-import { Generation, type Coverage } from './generation.ts';
+import { coverageOf, type Generation } from './generation.ts';
 import { modeOf } from './hiring.ts';
 import { stepPlan, type Plan, type PlanEffect, type PlanEvent, type Verdict } from './plan-machine.ts';
 import { Replacement } from './replacement.ts';
@@ -35,8 +32,8 @@ export interface AppDeps {
   readonly registry: ListenerRegistry;
   readonly logs: LogStore;
   readonly events: EventLog;
-  /** Puts the record on disk; null forgets it. Throws COVET_ERR_STATE_WRITE. */
-  save(name: string, record: AppRecord | null): Promise<void>;
+  /** As WantedState.save. */
+  save<R extends AppRecord | null>(name: string, change: (record: AppRecord | undefined) => R): Promise<R>;
   /** The name of another app that is pinned, or null. */
   otherPinned(name: string): string | null;
   onForgotten(app: App): void;
@@ -60,6 +57,7 @@ export class App {
   pins: PinPlan = { on: false, why: 'not started', cpusOf: () => null };
   isDegraded = false;
   lastExit: string | null = null;
+  /** Deleted: nothing puts its record on disk again. */
   isForgotten = false;
   /** What leaving workers came to, since the last verb began. */
   outcome: Outcome = NOTHING_YET;
@@ -117,16 +115,6 @@ export class App {
     return step.verdict;
   }
 
-  /** Listeners of the config's `listen`, open before the first worker. Throws COVET_ERR_APP_FAILED when one is taken. */
-  configured(): Listener[] {
-    return this.config.listen.map((text) => {
-      const address = parseListen(text);
-      const listener = address === null ? `Expected \`listen\` to hold addresses, got ${text}` : this.host.listenerAt(address);
-      if (typeof listener === 'string') throw new CovetError('COVET_ERR_APP_FAILED', { app: this.name, reason: listener });
-      return listener;
-    });
-  }
-
   /** Whether the generation that comes up is up; called after whatever may have completed it. */
   lookUp(): void {
     const { plan } = this;
@@ -145,6 +133,7 @@ export class App {
     const { plan } = this;
     if (plan.phase === 'settling' && !this.generations.has(plan.retired)) this.dispatch({ type: 'retired' });
     if (plan.phase === 'stopping' && this.generations.size === 0) void this.#allGone();
+    if (plan.phase === 'running') this.lookUp();
   }
 
   slotChanged(slot: Slot): void {
@@ -173,9 +162,8 @@ export class App {
 
   /** Puts a changed record on disk, then in force. Throws COVET_ERR_STATE_WRITE, and then nothing changed. */
   async save(change: Partial<AppRecord>): Promise<void> {
-    const next = { ...this.record, ...change };
-    await this.deps.save(this.name, next);
-    this.record = next;
+    const saved = await this.deps.save(this.name, (record) => (this.isForgotten ? null : { ...(record ?? this.record), ...change }));
+    this.record = saved ?? { ...this.record, ...change };
   }
 
   announceStatus(reason: string): void {
@@ -222,7 +210,7 @@ export class App {
     if (plan.phase !== 'reloading') return generation.fill();
     const live = this.generations.get(plan.live)!;
     if (this.reloadMode === 'overlap') {
-      generation.coverage = this.#coverage(plan.live);
+      generation.coverage = coverageOf(this.deps.registry.of(this.name), plan.live);
       return generation.fill();
     }
     this.#replacement = new Replacement(live, generation, this.config.minHealthyMs, this.deps.env, () => {
@@ -267,7 +255,7 @@ export class App {
   #drainAll(): void {
     this.#replacement = null;
     for (const generation of [...this.generations.values()]) generation.drain('stopped');
-    for (const listener of this.deps.registry.of(this.name)) void listener.close('the app is stopped');
+    void this.#endListeners('closed');
     this.#dropEmptyGenerations();
     if (this.generations.size === 0) queueMicrotask(() => void this.#allGone());
   }
@@ -276,10 +264,18 @@ export class App {
     const { plan } = this;
     if (plan.phase !== 'stopping') return;
     await this.host.sweepOrphans();
-    await Promise.all(this.deps.registry.of(this.name).map((listener) => (plan.then === 'failed' ? listener.refuse('the app failed') : listener.close('the app is stopped'))));
+    await this.#endListeners(plan.then === 'failed' ? 'refusing' : 'closed');
     this.host.reset();
     this.isDegraded = false;
     this.dispatch({ type: 'allGone' });
+  }
+
+  async #endListeners(condition: 'refusing' | 'closed'): Promise<void> {
+    for (const listener of this.deps.registry.of(this.name)) {
+      const ended = condition === 'refusing' ? listener.refuse('the app failed') : listener.close('the app is stopped');
+      // covet-init alone can refuse a close, and then it is gone and its sockets with it.
+      await ended.catch((error: Error) => this.deps.logs.say(this.name, `closing ${listener.key} failed: ${error.message}`));
+    }
   }
 
   #forget(): void {
@@ -287,7 +283,6 @@ export class App {
     this.deps.logs.close(this.name);
     this.deps.events.announce({ type: 'app.changed', app: this.name, from: this.#status, to: 'none', reason: 'deleted' });
     this.#status = 'none';
-    this.isForgotten = true;
     this.deps.onForgotten(this);
   }
 
@@ -305,14 +300,5 @@ export class App {
   #isCurrent(generation: Generation): boolean {
     const { plan } = this;
     return ('live' in plan && plan.live === generation.number) || (plan.phase === 'reloading' && plan.candidate === generation.number);
-  }
-
-  #coverage(live: number): Coverage {
-    return new Map(
-      this.deps.registry
-        .of(this.name)
-        .map((listener) => [listener.key, listener.listeners(live).size] as const)
-        .filter(([, count]) => count > 0),
-    );
   }
 }

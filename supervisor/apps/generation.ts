@@ -10,6 +10,11 @@ import type { Launch } from './launch.ts';
 /** Listener key → how many workers must listen there. */
 export type Coverage = ReadonlyMap<string, number>;
 
+/** What a generation serves now: what the next one must serve too. */
+export function coverageOf(listeners: readonly Listener[], generation: number): Coverage {
+  return new Map(listeners.map((listener) => [listener.key, listener.listeners(generation).size] as const).filter(([, count]) => count > 0));
+}
+
 export interface GenerationOrder {
   readonly number: number;
   readonly half: Half;
@@ -91,6 +96,8 @@ export class Generation {
   /** null when all of it is up; else what is missing, in words. Looks again by itself when only time is missing, and tells `onUp`. */
   missing(listeners: readonly Listener[], minHealthyMs: number, onUp: () => void): string | null {
     const slots = [...this.slots.values()].filter((slot) => slot.index < this.#size);
+    const leaving = [...this.slots.values()].filter((slot) => slot.index >= this.#size && slot.hasProcess).length;
+    if (leaving > 0) return `${leaving} workers more than wanted are leaving`;
     const ready = slots.filter((slot) => slot.state === 'ready');
     if (ready.length < this.#size) return `${this.#size - ready.length} of ${this.#size} workers are not ready`;
     for (const [key, wanted] of this.coverage) {

@@ -28,7 +28,8 @@ export interface ReloadOutcome extends Outcome {
 export async function start(app: App): Promise<void> {
   const generation = await prepare(app, { isWanted: true }, 0);
   const started = app.answers.next('start');
-  require(app, app.dispatch({ type: 'start', generation }), 'start');
+  app.generations.set(generation.number, generation);
+  require(app, app.dispatch({ type: 'start', generation: generation.number }), 'start');
   await started.catch((error: unknown) => failedAs(app, error, 'COVET_ERR_APP_FAILED', {}));
 }
 
@@ -42,9 +43,12 @@ export async function reload(app: App, env: Readonly<Record<string, string>> | n
   const half: Half = mode === 'overlap' ? (app.live?.half === 0 ? 1 : 0) : (app.live?.half ?? 0);
   let generation = 0;
   try {
-    generation = await prepare(app, env === null ? {} : { env }, half);
+    const candidate = await prepare(app, env === null ? {} : { env }, half);
+    generation = candidate.number;
+    if (app.plan.phase !== 'running') require(app, 'refused', 'reload');
     app.outcome = NOTHING_YET;
     const answered = app.answers.next('reload');
+    app.generations.set(generation, candidate);
     require(app, app.dispatch({ type: 'reload', generation }), 'reload');
     app.deps.events.announce({ type: 'reload.started', app: app.name, generation, mode });
     await answered;
@@ -61,7 +65,10 @@ export async function reload(app: App, env: Readonly<Record<string, string>> | n
 /** Resolves when every worker is gone. `delete` also forgets the app; `kill` leaves what is wanted as it is. */
 export async function stop(app: App, kind: 'stop' | 'delete' | 'kill'): Promise<Outcome> {
   if (kind === 'stop') await app.save({ isWanted: false });
-  if (kind === 'delete') await app.deps.save(app.name, null);
+  if (kind === 'delete') {
+    await app.deps.save(app.name, () => null);
+    app.isForgotten = true;
+  }
   if (app.plan.phase !== 'stopping') app.outcome = NOTHING_YET;
   const stopped = app.answers.next('stop');
   app.dispatch({ type: kind === 'delete' ? 'delete' : 'stop' });
@@ -95,16 +102,15 @@ export async function scale(app: App, instances: number | 'max'): Promise<void> 
 }
 
 /** The next generation: its number on disk before it is used, what it runs resolved. */
-async function prepare(app: App, change: Partial<AppRecord>, half: Half): Promise<number> {
+async function prepare(app: App, change: Partial<AppRecord>, half: Half): Promise<Generation> {
   const { env } = app.deps;
   const launch = await resolveLaunch(app.config, env.node);
   const number = app.record.lastGeneration + 1;
   await app.save({ ...change, lastGeneration: number });
   await app.host.prepareFolders();
-  if (app.live === null) for (const listener of app.configured()) await listener.lend(0, half, DEFAULT_BACKLOG);
+  if (app.live === null) for (const listener of app.host.configured()) await listener.lend(0, half, DEFAULT_BACKLOG);
   const startConcurrency = app.config.startConcurrency ?? maxInstances(readCpuGrant(env.native));
-  app.generations.set(number, new Generation(env, app.host, { number, half, launch, env: app.record.env, size: app.wanted, startConcurrency }));
-  return number;
+  return new Generation(env, app.host, { number, half, launch, env: app.record.env, size: app.wanted, startConcurrency });
 }
 
 /** Throws COVET_ERR_APP_BUSY on a refusal. */

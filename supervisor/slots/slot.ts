@@ -148,7 +148,12 @@ export class Slot {
   #running(): void {
     this.dispatch({ type: 'running' });
     if (this.#host.config.readiness !== 'auto') return;
-    this.#steadyTimer = this.#host.env.after(this.#host.config.minHealthyMs, () => this.#maybeReady());
+    this.#steadyTimer = this.#host.env.after(this.#host.config.minHealthyMs, () => {
+      if (this.#state !== 'booting') return;
+      this.#maybeReady();
+      // Having lived that long is what made it ready, so it need not live as long again to be steady.
+      if (this.readyAtMs !== null) this.readyAtMs = this.#worker?.startedMs ?? this.readyAtMs;
+    });
   }
 
   #ended(tell: () => void): void {

@@ -64,14 +64,19 @@ export class WantedState {
     return new CovetError('COVET_ERR_STATE_READ', { path: this.#path, reason: current, kept }).message;
   }
 
-  /** Puts a record in (null: takes it out) and returns when that is on disk. On failure nothing changed. Throws COVET_ERR_STATE_WRITE. */
-  save(name: string, record: AppRecord | null): Promise<void> {
+  /**
+   * Changes one record, as it is when its turn comes (null takes it out), and resolves with it when that is on disk. On failure nothing
+   * changed. Throws COVET_ERR_STATE_WRITE.
+   */
+  save<R extends AppRecord | null>(name: string, change: (record: AppRecord | undefined) => R): Promise<R> {
     const saved = this.#turn.then(async () => {
+      const record = change(this.#records.get(name));
       const next = new Map(this.#records);
       if (record === null) next.delete(name);
       else next.set(name, record);
       await this.#write(next);
       this.#records = next;
+      return record;
     });
     this.#turn = saved.catch(() => {});
     return saved;

@@ -23,7 +23,7 @@ const record = (name: string, lastGeneration = 1): AppRecord => ({
 test('what was saved is what is loaded, in a file that only its owner reads', async () => {
   const path = join(folder, 'wanted.json');
   const state = new WantedState(path);
-  await Promise.all([state.save('a', record('a')), state.save('b', record('b')), state.save('a', record('a', 7))]);
+  await Promise.all([state.save('a', () => record('a')), state.save('b', () => record('b')), state.save('a', () => record('a', 7))]);
   assert.equal(statSync(path).mode & 0o777, 0o600);
   const again = new WantedState(path);
   assert.equal(await again.load(), null);
@@ -34,8 +34,8 @@ test('what was saved is what is loaded, in a file that only its owner reads', as
 test('a garbage file is kept aside and the version before it is used', async () => {
   const path = join(folder, 'wanted.json');
   const state = new WantedState(path);
-  await state.save('a', record('a'));
-  await state.save('b', record('b'));
+  await state.save('a', () => record('a'));
+  await state.save('b', () => record('b'));
   writeFileSync(path, '{"version":1,"apps":[{"conf');
   const again = new WantedState(path);
   const problem = await again.load();
@@ -47,6 +47,6 @@ test('a garbage file is kept aside and the version before it is used', async () 
 test('a save that fails changes nothing, says why, and the next one goes through', async () => {
   const path = join(folder, 'gone', 'wanted.json');
   const state = new WantedState(path);
-  await assert.rejects(state.save('a', record('a')), { code: 'COVET_ERR_STATE_WRITE' });
+  await assert.rejects(state.save('a', () => record('a')), { code: 'COVET_ERR_STATE_WRITE' });
   assert.equal(state.records.size, 0);
 });

@@ -1,0 +1,137 @@
+/**
+ * One listener's sockets in covet-init, by slot and half, with their indices in the kernel's reuseport group. Opened by the first slot
+ * that asks and grown by a pair for each further one; a pair is never taken out, for that would renumber the others (PITFALLS 4).
+ */
+import type { Env } from '../env.ts';
+import type { InitClient } from '../init/init-client.ts';
+import type { Address } from './address.ts';
+
+export type Half = 0 | 1;
+
+export interface Member {
+  readonly fd: number;
+  /** In the reuseport group: order of listen(). */
+  readonly index: number;
+}
+
+/** A slot's sockets by half; one that both halves share where there is no program. */
+type Pair = readonly [Member, Member];
+
+export interface SocketsOrder {
+  readonly group: string;
+  readonly address: Address;
+  readonly slot: number;
+  readonly half: Half;
+  readonly backlog: number;
+  readonly useBpf: boolean;
+  /** Owner of a Unix socket's file. */
+  readonly uid: number;
+  readonly gid: number;
+}
+
+export class Sockets {
+  readonly #env: Env;
+  readonly #init: InitClient;
+  readonly #group: string;
+  readonly #pairs = new Map<number, Pair>();
+  #guard: Member | null;
+  /** With the port that port 0 became, and the family that this host has. */
+  readonly address: Address;
+  readonly dispatch: 'bpf' | 'hash' | 'shared';
+  backlog: number;
+
+  /** Throws InitError: EADDRINUSE, EACCES and whatever else bind(2) and listen(2) say. */
+  static async open(env: Env, init: InitClient, order: SocketsOrder): Promise<Sockets> {
+    const request = { group: order.group, slot: String(order.slot), backlog: String(order.backlog), ...addressFields(order) };
+    const { fields, fds } = await init.request('listen', request);
+    return new Sockets(env, init, order, fields, fds);
+  }
+
+  private constructor(env: Env, init: InitClient, order: SocketsOrder, fields: Readonly<Record<string, string>>, fds: readonly number[]) {
+    this.#env = env;
+    this.#init = init;
+    this.#group = order.group;
+    this.backlog = order.backlog;
+    this.address = addressOf(order.address, fields);
+    this.dispatch = order.address.kind === 'unix' ? 'shared' : fds[1] === undefined ? 'hash' : 'bpf';
+    // A member of the group that is never lent: the program is attached through it.
+    this.#guard = fds[2] === undefined ? null : { fd: fds[2], index: Number(fields['guard']) };
+    this.#put(order.slot, order.half, fields, fds);
+  }
+
+  /** The socket of a slot, made when it is its first. */
+  async lend(slot: number, half: Half): Promise<number> {
+    if (!this.#pairs.has(slot)) await this.#append(slot, half);
+    return need(this.member(slot, half)).fd;
+  }
+
+  member(slot: number, half: Half): Member | undefined {
+    return this.#pairs.get(slot)?.[half];
+  }
+
+  /** Connections that no steering claims go to one of `indices`. False where the kernel hashes. */
+  attach(indices: readonly number[], steer: { port: number; index: number } | null): boolean {
+    if (this.#guard === null) return false;
+    this.#env.native.attachSelector(this.#guard.fd, indices, steer ?? undefined);
+    return true;
+  }
+
+  get canSteer(): boolean {
+    return this.#guard !== null;
+  }
+
+  /** Puts a socket that its worker shut down back. Leaving the group moved the last member into its place, and it comes back as the last. */
+  revive(slot: number, half: Half): void {
+    const broken = this.member(slot, half);
+    if (broken === undefined) return;
+    this.#env.native.listenAgain(broken.fd, this.backlog);
+    const last = Math.max(this.#guard?.index ?? 0, ...[...this.#pairs.values()].flat().map((member) => member.index));
+    const renumber = (member: Member): Member => {
+      if (member.fd === broken.fd) return { ...member, index: last };
+      return member.index === last ? { ...member, index: broken.index } : member;
+    };
+    for (const [index, [a, b]] of this.#pairs) this.#pairs.set(index, [renumber(a), renumber(b)]);
+    if (this.#guard !== null) this.#guard = renumber(this.#guard);
+  }
+
+  /** Lets go of them all, here and in covet-init; a worker's own duplicate lives as long as the worker holds it. */
+  async close(): Promise<void> {
+    const fds = new Set([...this.#pairs.values()].flat().map((member) => member.fd));
+    if (this.#guard !== null) fds.add(this.#guard.fd);
+    for (const fd of fds) this.#env.native.closeFd(fd);
+    await this.#init.request('close', { group: this.#group });
+  }
+
+  async #append(slot: number, half: Half): Promise<void> {
+    const shared = [...this.#pairs.values()][0];
+    if (this.dispatch === 'shared' && shared !== undefined) {
+      this.#pairs.set(slot, shared);
+      return;
+    }
+    const { fields, fds } = await this.#init.request('append', { group: this.#group, slot: String(slot) });
+    this.#put(slot, half, fields, fds);
+  }
+
+  /** The first socket of a pair listens first, and gets everything until the program is attached: it is the asking half's. */
+  #put(slot: number, half: Half, fields: Readonly<Record<string, string>>, fds: readonly number[]): void {
+    const first: Member = { fd: need(fds[0]), index: Number(fields['a'] ?? 0) };
+    const second: Member = fds[1] === undefined ? first : { fd: fds[1], index: Number(fields['b']) };
+    this.#pairs.set(slot, half === 0 ? [first, second] : [second, first]);
+  }
+}
+
+function addressFields({ address, useBpf, uid, gid }: SocketsOrder): Record<string, string> {
+  if (address.kind === 'unix') return { family: 'unix', path: address.path, uid: String(uid), gid: String(gid), halves: '1' };
+  const family = address.host.includes(':') ? 'tcp6' : 'tcp4';
+  return { family, host: address.host, port: String(address.port), dual: address.dual ? '1' : '0', halves: useBpf ? '2' : '1' };
+}
+
+function addressOf(asked: Address, fields: Readonly<Record<string, string>>): Address {
+  if (asked.kind === 'unix') return asked;
+  return { ...asked, host: fields['host'] ?? asked.host, port: Number(fields['port']), dual: asked.dual && fields['family'] !== 'tcp4' };
+}
+
+function need<T>(value: T | undefined): T {
+  if (value === undefined) throw new Error('Expected covet-init to send a descriptor, got none');
+  return value;
+}
