@@ -11,6 +11,7 @@ import { ListenerRegistry } from './listeners/registry.ts';
 import { LogStore } from './logs/log-store.ts';
 import { Sampler } from './metrics/sampler.ts';
 import { CovetError, nearMatch } from './protocol/errors.ts';
+import { Leftovers } from './state/leftovers.ts';
 import { WorkerTable } from './slots/worker-table.ts';
 import { WantedState, type AppRecord } from './state/wanted.ts';
 
@@ -39,7 +40,10 @@ export class SupervisorCore {
 
   /** Greets covet-init, reads what is wanted, and knows every app; runs none of them yet. */
   async recover(): Promise<void> {
+    const leftovers = new Leftovers(this.env, this.init);
     await this.init.hello();
+    const ended = await leftovers.end();
+    if (ended > 0) this.logs.say('supervisor', `ended ${ended} workers of the supervisor before this one`);
     const problem = await this.wanted.load();
     if (problem !== null) this.logs.say('supervisor', problem);
     for (const record of this.wanted.records.values()) this.add(record);

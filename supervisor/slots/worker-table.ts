@@ -7,16 +7,13 @@ import type { WorkerHandle } from './worker-handle.ts';
 export class WorkerTable {
   readonly #init: InitClient;
   readonly #handles = new Map<string, WorkerHandle>();
-  #onStray: (key: string, pid: number) => void = () => {};
 
   constructor(init: InitClient, closeFd: (fd: number) => void) {
     this.#init = init;
     init.on('running', ({ key, pid, pidfd }) => {
       const handle = this.#handles.get(key);
-      if (handle === undefined) {
-        closeFd(pidfd);
-        this.#onStray(key, pid);
-      } else handle.running(pid, pidfd);
+      if (handle === undefined) closeFd(pidfd);
+      else handle.running(pid, pidfd);
     });
     init.on('failed', ({ key, stage, errno }) => this.#finish(key, (handle) => handle.failed(describeFailure(stage, errno))));
     init.on('exited', ({ key, status }) => this.#finish(key, (handle) => handle.exited(status)));
@@ -24,11 +21,6 @@ export class WorkerTable {
 
   add(handle: WorkerHandle): void {
     this.#handles.set(handle.key, handle);
-  }
-
-  /** Told of a process that no slot owns. */
-  onStray(told: (key: string, pid: number) => void): void {
-    this.#onStray = told;
   }
 
   #finish(key: string, tell: (handle: WorkerHandle) => void): void {
