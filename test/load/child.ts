@@ -22,7 +22,19 @@ export type Order =
   | { readonly do: 'peek' | 'stop'; readonly id: number; readonly ask: number };
 export type Report = { readonly ready: true } | { readonly ask: number; readonly tally: Tally } | { readonly failed: string };
 
-const CLIENTS: Readonly<Record<ClientKind, Client>> = { reconnect, keepAlive, agent, undici, undiciPipelining, halfHead, upload, slowDownload, http2: http2Client, websocket, sse };
+const CLIENTS: Readonly<Record<ClientKind, Client>> = {
+  reconnect,
+  keepAlive,
+  agent,
+  undici,
+  undiciPipelining,
+  halfHead,
+  upload,
+  slowDownload,
+  http2: http2Client,
+  websocket,
+  sse,
+};
 
 interface Running {
   readonly counter: Counter;
@@ -44,7 +56,9 @@ async function carryOut(order: Order): Promise<void> {
     const stop = new AbortController();
     const done = CLIENTS[order.options.kind](newRun(order.options, counter, stop.signal));
     // A client that fails, which is a fault of its own and not a loss, must not wait to be asked.
-    done.catch((error: unknown) => say({ failed: `${order.options.kind}: ${error instanceof Error ? (error.stack ?? '') : String(error)}` }));
+    done.catch((error: unknown) =>
+      say({ failed: `${order.options.kind}: ${error instanceof Error ? (error.stack ?? '') : String(error)}` }),
+    );
     running.set(order.id, { counter, stop, done });
     return;
   }

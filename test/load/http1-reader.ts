@@ -93,7 +93,8 @@ export class Http1Reader {
     const end = this.#rest.indexOf('\r\n\r\n');
     if (end === -1) {
       const start = this.#rest.toString('latin1', 0, Math.min(8, this.#rest.length));
-      if (!'HTTP/1.1'.startsWith(start) || this.#rest.length > HEAD_BYTES_MAX) throw new Lost('protocol', `no head: ${JSON.stringify(start)}`);
+      if (!'HTTP/1.1'.startsWith(start) || this.#rest.length > HEAD_BYTES_MAX)
+        throw new Lost('protocol', `no head: ${JSON.stringify(start)}`);
       return false;
     }
     const [statusLine = '', ...lines] = this.#rest.toString('latin1', 0, end).split('\r\n');

@@ -72,7 +72,13 @@ describe('a load client', () => {
     const app = await PlainApp.start('http.cjs');
     try {
       const loads = await Promise.all(
-        ([[0, 0], [0, 50], [0, 500]] as const).map(async (thinkMs) => load.begin({ kind: 'keepAlive', target: { host: '127.0.0.1', port: app.port }, connections: 5, thinkMs })),
+        (
+          [
+            [0, 0],
+            [0, 50],
+            [0, 500],
+          ] as const
+        ).map(async (thinkMs) => load.begin({ kind: 'keepAlive', target: { host: '127.0.0.1', port: app.port }, connections: 5, thinkMs })),
       );
       for (const each of loads) {
         await each.more(20);
@@ -103,13 +109,18 @@ async function refusals(load: { peek(): Promise<Tally> }): Promise<void> {
 describe('the HTTP/1 reader', () => {
   const read = (...pieces: string[]): { got: string[]; inside: boolean } => {
     const got: string[] = [];
-    const reader = new Http1Reader({ head: ({ status }) => got.push(String(status)), body: (piece) => got.push(piece.toString()), end: () => got.push('end') });
+    const reader = new Http1Reader({
+      head: ({ status }) => got.push(String(status)),
+      body: (piece) => got.push(piece.toString()),
+      end: () => got.push('end'),
+    });
     for (const piece of pieces) reader.push(Buffer.from(piece));
     return { got, inside: reader.inside };
   };
 
   test('reads responses at any split, pipelined ones too', () => {
-    const text = 'HTTP/1.1 200 OK\r\nContent-Length: 3\r\n\r\nabcHTTP/1.1 204 No Content\r\nContent-Length: 0\r\n\r\nHTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n2\r\nxy\r\n0\r\n\r\n';
+    const text =
+      'HTTP/1.1 200 OK\r\nContent-Length: 3\r\n\r\nabcHTTP/1.1 204 No Content\r\nContent-Length: 0\r\n\r\nHTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n2\r\nxy\r\n0\r\n\r\n';
     for (let at = 1; at < text.length; at++) {
       const { got, inside } = read(text.slice(0, at), text.slice(at));
       const heads = got.filter((part) => /^\d+$/.test(part) || part === 'end');
@@ -124,9 +135,18 @@ describe('the HTTP/1 reader', () => {
     assert.equal(read('HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n2\r\nxy\r\n0\r\n').inside, true);
   });
 
-  for (const wrong of ['\x16\x03\x01\x02', 'HTTP/1.0 200 OK\r\n\r\n', 'HTTP/1.1 200 OK\r\nbad field\r\n\r\n', 'HTTP/1.1 200 OK\r\nContent-Length: 1\r\nTransfer-Encoding: chunked\r\n\r\n', 'HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\nzz\r\n']) {
+  for (const wrong of [
+    '\x16\x03\x01\x02',
+    'HTTP/1.0 200 OK\r\n\r\n',
+    'HTTP/1.1 200 OK\r\nbad field\r\n\r\n',
+    'HTTP/1.1 200 OK\r\nContent-Length: 1\r\nTransfer-Encoding: chunked\r\n\r\n',
+    'HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\nzz\r\n',
+  ]) {
     test(`refuses ${JSON.stringify(wrong.slice(0, 60))}`, () => {
-      assert.throws(() => read(wrong), (error) => error instanceof Lost && error.loss === 'protocol');
+      assert.throws(
+        () => read(wrong),
+        (error) => error instanceof Lost && error.loss === 'protocol',
+      );
     });
   }
 });

@@ -28,7 +28,11 @@ export class LoadProcess {
 
   static async start(): Promise<LoadProcess> {
     const root = repositoryRoot();
-    const child = fork(join(root, 'test/load/child.ts'), { cwd: root, execArgv: ['--import', 'tsx'], stdio: ['ignore', 'inherit', 'inherit', 'ipc'] });
+    const child = fork(join(root, 'test/load/child.ts'), {
+      cwd: root,
+      execArgv: ['--import', 'tsx'],
+      stdio: ['ignore', 'inherit', 'inherit', 'ipc'],
+    });
     await once(child, 'message');
     return new LoadProcess(child);
   }
@@ -65,7 +69,10 @@ export class LoadProcess {
     let timer: NodeJS.Timeout | undefined;
     const late = new Promise<never>((_, reject) => {
       timer = setTimeout(() => {
-        void this.#ask((ask) => ({ do: 'peek', id, ask })).then((tally) => reject(new Error(`Expected ${answers} more answers within ${MORE_MS} ms, got ${JSON.stringify(tally)}`)), reject);
+        void this.#ask((ask) => ({ do: 'peek', id, ask })).then(
+          (tally) => reject(new Error(`Expected ${answers} more answers within ${MORE_MS} ms, got ${JSON.stringify(tally)}`)),
+          reject,
+        );
       }, MORE_MS);
     });
     try {

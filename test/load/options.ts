@@ -8,7 +8,19 @@ export interface Target {
   readonly tls?: boolean;
 }
 
-export const CLIENTS = ['reconnect', 'keepAlive', 'agent', 'undici', 'undiciPipelining', 'halfHead', 'upload', 'slowDownload', 'http2', 'websocket', 'sse'] as const;
+export const CLIENTS = [
+  'reconnect',
+  'keepAlive',
+  'agent',
+  'undici',
+  'undiciPipelining',
+  'halfHead',
+  'upload',
+  'slowDownload',
+  'http2',
+  'websocket',
+  'sse',
+] as const;
 export type ClientKind = (typeof CLIENTS)[number];
 
 export interface LoadOptions {

@@ -15,7 +15,11 @@ export class PlainApp {
   static async start(fixture: string, port = 0): Promise<PlainApp> {
     const root = repositoryRoot();
     const tsx = fixture.endsWith('.ts') ? ['--import', 'tsx'] : [];
-    const child = spawn(process.execPath, [...tsx, join(root, 'test/fixtures/apps', fixture)], { cwd: root, env: { ...process.env, PORT: String(port) }, stdio: ['ignore', 'pipe', 'inherit'] });
+    const child = spawn(process.execPath, [...tsx, join(root, 'test/fixtures/apps', fixture)], {
+      cwd: root,
+      env: { ...process.env, PORT: String(port) },
+      stdio: ['ignore', 'pipe', 'inherit'],
+    });
     const lines = createInterface({ input: child.stdout });
     const timer = setTimeout(() => child.kill('SIGKILL'), START_MS);
     for await (const line of lines) {

@@ -169,6 +169,7 @@ export class Counter {
 /** The account's own check: throws when a request is neither answered nor lost. For a tally taken after the client stopped. */
 export function check(tally: Tally): Tally {
   const accounted = tally.answered + tally.lost + tally.refusedStreams + tally.unansweredAtClose;
-  if (tally.requests !== accounted) throw new Error(`Expected ${tally.requests} requests to be accounted for, got ${accounted}: ${JSON.stringify(tally)}`);
+  if (tally.requests !== accounted)
+    throw new Error(`Expected ${tally.requests} requests to be accounted for, got ${accounted}: ${JSON.stringify(tally)}`);
   return tally;
 }

@@ -19,8 +19,19 @@ export async function runWrk(url: string, options: { connections: number; second
   return { requests: Number(/(\d+) requests in/.exec(output)?.[1] ?? 0), errors, output };
 }
 
-export async function runH2load(url: string, options: { connections: number; seconds: number }): Promise<ToolResult> {
-  const output = await outputOf('h2load', ['-c', String(options.connections), '-m', '2', '-D', String(options.seconds), '-t', '1', url]);
+export async function runH2load(url: string, options: { connections: number; seconds: number; http1?: boolean }): Promise<ToolResult> {
+  const output = await outputOf('h2load', [
+    ...(options.http1 === true ? ['--h1'] : []),
+    '-c',
+    String(options.connections),
+    '-m',
+    '2',
+    '-D',
+    String(options.seconds),
+    '-t',
+    '1',
+    url,
+  ]);
   const counts = /requests: (\d+) total, \d+ started, \d+ done, (\d+) succeeded, (\d+) failed, (\d+) errored, (\d+) timeout/.exec(output);
   const failed = Number(counts?.[3] ?? 0);
   return { requests: Number(counts?.[2] ?? 0), errors: failed > 0 ? [counts?.[0] ?? ''] : [], output };

@@ -120,7 +120,10 @@ export class Wire {
   async response(options: Awaiting): Promise<Response> {
     if (this.#failure !== null) throw lossOf(this.#failure, false);
     return new Promise((resolve, reject) => {
-      const timer = setTimeout(() => this.#fail(new Lost('timeout', `no ${this.#began ? 'end of the ' : ''}response within ${options.deadlineMs} ms`)), options.deadlineMs);
+      const timer = setTimeout(
+        () => this.#fail(new Lost('timeout', `no ${this.#began ? 'end of the ' : ''}response within ${options.deadlineMs} ms`)),
+        options.deadlineMs,
+      );
       this.#pending = { head: null, pieces: [], options, timer, resolve, reject };
     });
   }

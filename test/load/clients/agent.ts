@@ -7,7 +7,11 @@ import { Lost, lossOf } from '../tally.ts';
 
 export const agent: Client = async (run) => {
   const { target, connections } = run.options;
-  const pool = new (target.tls === true ? https : http).Agent({ keepAlive: true, maxSockets: connections, ...(target.tls === true ? { rejectUnauthorized: false } : {}) });
+  const pool = new (target.tls === true ? https : http).Agent({
+    keepAlive: true,
+    maxSockets: connections,
+    ...(target.tls === true ? { rejectUnauthorized: false } : {}),
+  });
   const seen = new WeakSet();
   let turns = 0;
   await loop(run, async () => {
@@ -21,14 +25,21 @@ export const agent: Client = async (run) => {
       run.counter.opened();
     });
     const answer = answerOf(status, text);
-    if (body !== null && answer.sha1 !== createHash('sha1').update(body).digest('hex')) throw new Lost('body', `the app got ${answer.bytes ?? 'none'} of ${body.length} bytes`);
+    if (body !== null && answer.sha1 !== createHash('sha1').update(body).digest('hex'))
+      throw new Lost('body', `the app got ${answer.bytes ?? 'none'} of ${body.length} bytes`);
     run.counter.answer(answer, token, startedAtMs);
     await think(run);
   });
   pool.destroy();
 };
 
-async function request(run: Run, pool: http.Agent, token: string, body: string | null, onSocket: (socket: object) => void): Promise<{ status: number; text: string }> {
+async function request(
+  run: Run,
+  pool: http.Agent,
+  token: string,
+  body: string | null,
+  onSocket: (socket: object) => void,
+): Promise<{ status: number; text: string }> {
   const { target } = run.options;
   return new Promise((resolve, reject) => {
     let began = false;

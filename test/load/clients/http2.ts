@@ -89,7 +89,8 @@ async function request(run: Run, session: http2.ClientHttp2Session, token: strin
       clearTimeout(timer);
       if (stream.rstCode === REFUSED_STREAM) resolve('refused');
       else if (failure !== null) reject(lossOf(failure, status !== 0));
-      else if (status === 0 || !ended || stream.rstCode !== 0) reject(new Lost(status === 0 ? 'empty' : 'torn', `stream closed, status ${status}, code ${stream.rstCode}`));
+      else if (status === 0 || !ended || stream.rstCode !== 0)
+        reject(new Lost(status === 0 ? 'empty' : 'torn', `stream closed, status ${status}, code ${stream.rstCode}`));
       else resolve({ status, text: Buffer.concat(pieces).toString() });
     });
   });

@@ -28,8 +28,13 @@ export const slowDownload: Client = async (run) => {
         },
       });
       if (status !== 200) throw new Lost('status', String(status));
-      if (wrongAt !== -1 || bytes !== LARGE_BYTES) throw new Lost('body', `${bytes} bytes of ${LARGE_BYTES}, first wrong one after ${wrongAt}`);
-      counter.answer({ pid: Number(headers.get('x-pid')), slot: null, build: headers.get('x-build') ?? '', n: 0, token }, token, startedAtMs);
+      if (wrongAt !== -1 || bytes !== LARGE_BYTES)
+        throw new Lost('body', `${bytes} bytes of ${LARGE_BYTES}, first wrong one after ${wrongAt}`);
+      counter.answer(
+        { pid: Number(headers.get('x-pid')), slot: null, build: headers.get('x-build') ?? '', n: 0, token },
+        token,
+        startedAtMs,
+      );
       if (close) kept.drop(index);
     } catch (error) {
       kept.drop(index);

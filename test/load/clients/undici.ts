@@ -17,7 +17,11 @@ function pooled(pipelining: number): Client {
       pipelining,
       headersTimeout: run.deadlineMs,
       bodyTimeout: run.deadlineMs,
-      connect: { rejectUnauthorized: false, timeout: run.deadlineMs, ...(target.socketPath === undefined ? {} : { socketPath: target.socketPath }) },
+      connect: {
+        rejectUnauthorized: false,
+        timeout: run.deadlineMs,
+        ...(target.socketPath === undefined ? {} : { socketPath: target.socketPath }),
+      },
     });
     pool.on('connect', () => run.counter.opened());
     let turns = 0;
@@ -29,10 +33,15 @@ function pooled(pipelining: number): Client {
       let began = false;
       run.counter.request();
       try {
-        const response = await pool.request({ method: body === null ? 'GET' : 'POST', path: body === null ? `/?token=${token}` : `/echo?token=${token}`, ...(body === null ? {} : { body, headers: { 'content-type': 'application/octet-stream' } }) });
+        const response = await pool.request({
+          method: body === null ? 'GET' : 'POST',
+          path: body === null ? `/?token=${token}` : `/echo?token=${token}`,
+          ...(body === null ? {} : { body, headers: { 'content-type': 'application/octet-stream' } }),
+        });
         began = true;
         const answer = answerOf(response.statusCode, await response.body.text());
-        if (body !== null && answer.sha1 !== createHash('sha1').update(body).digest('hex')) throw new Lost('body', `the app got ${answer.bytes ?? 'none'} of ${body.length} bytes`);
+        if (body !== null && answer.sha1 !== createHash('sha1').update(body).digest('hex'))
+          throw new Lost('body', `the app got ${answer.bytes ?? 'none'} of ${body.length} bytes`);
         run.counter.answer(answer, token, startedAtMs);
       } catch (error) {
         throw lossOf(error, began);

@@ -21,14 +21,17 @@ export const upload: Client = async (run) => {
       const response = wire.response({ deadlineMs });
       // Thrown by the await below; the pieces in between must not let it go unhandled.
       response.catch(() => undefined);
-      wire.write(`POST /echo?token=${token} HTTP/1.1\r\nHost: load\r\nContent-Type: application/octet-stream\r\nContent-Length: ${body.length}\r\n\r\n`);
+      wire.write(
+        `POST /echo?token=${token} HTTP/1.1\r\nHost: load\r\nContent-Type: application/octet-stream\r\nContent-Length: ${body.length}\r\n\r\n`,
+      );
       for (let at = 0; at < body.length && wire.failure === null; at += PIECE_BYTES) {
         await wire.send(body.subarray(at, at + PIECE_BYTES));
         await rest(run, Math.random() * PAUSE_MS_MAX);
       }
       const { status, body: text, close } = await response;
       const answer = answerOf(status, text);
-      if (answer.bytes !== body.length || answer.sha1 !== createHash('sha1').update(body).digest('hex')) throw new Lost('body', `sent ${body.length} bytes, the app got ${answer.bytes ?? 'none'} (${answer.sha1 ?? ''})`);
+      if (answer.bytes !== body.length || answer.sha1 !== createHash('sha1').update(body).digest('hex'))
+        throw new Lost('body', `sent ${body.length} bytes, the app got ${answer.bytes ?? 'none'} (${answer.sha1 ?? ''})`);
       counter.answer(answer, token, startedAtMs);
       if (close) kept.drop(index);
     } catch (error) {

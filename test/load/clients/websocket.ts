@@ -27,7 +27,10 @@ export const websocket: Client = async (run) =>
 async function open(run: Run): Promise<WebSocket> {
   const { target } = run.options;
   const startedAtMs = performance.now();
-  const socket = new WebSocket(`ws${target.tls === true ? 's' : ''}://${target.host}:${target.port}/?push=1`, { rejectUnauthorized: false, handshakeTimeout: run.deadlineMs });
+  const socket = new WebSocket(`ws${target.tls === true ? 's' : ''}://${target.host}:${target.port}/?push=1`, {
+    rejectUnauthorized: false,
+    handshakeTimeout: run.deadlineMs,
+  });
   await new Promise<void>((resolve, reject) => {
     socket.once('open', resolve);
     socket.once('error', (error) => reject(lossOf(error, false)));

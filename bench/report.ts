@@ -1,0 +1,73 @@
+/** What every benchmark prints and keeps: a table, the verdicts (the lost ones too), the command, the machine; raw samples as JSON. */
+import { mkdirSync, writeFileSync } from 'node:fs';
+import { join } from 'node:path';
+import { repositoryRoot } from '../test/promises/root.ts';
+import { describeMachine } from './machine.ts';
+import { type Claim, type Figure, judge, type Verdict } from './statistics.ts';
+
+export interface Judged {
+  /** "CPU per new connection, covet-pm over node:cluster NONE". */
+  readonly what: string;
+  readonly figure: Figure;
+  readonly claim: Claim;
+}
+
+export interface Report {
+  /** Of the benchmark's file. */
+  readonly name: string;
+  readonly question: string;
+  readonly small: boolean;
+  readonly columns: readonly string[];
+  readonly rows: readonly (readonly string[])[];
+  readonly judged: readonly Judged[];
+  /** Rounds thrown out and why, and whatever else a reader must know. */
+  readonly notes: readonly string[];
+  readonly samples: unknown;
+}
+
+/** Prints the report, keeps it in bench/results, and returns each claim's verdict. A small run keeps nothing: its figures mean nothing. */
+export function report(result: Report): Verdict[] {
+  const command = `npx tsx bench/${result.name}.ts${process.argv
+    .slice(2)
+    .map((argument) => ` ${argument}`)
+    .join('')}`;
+  const verdicts = result.judged.map(({ figure, claim }) => judge(figure, claim));
+  const lines = [
+    `# ${result.question}`,
+    ...table(result.columns, result.rows),
+    '',
+    ...result.judged.map(
+      ({ what, figure, claim }, i) =>
+        `${verdicts[i]!.padEnd(12)}  ${what}: ${show(figure)}; claimed: ${claim.kind}${'limit' in claim ? ` ${claim.limit}` : ''}`,
+    ),
+    ...result.notes.map((note) => `note: ${note}`),
+    `${command}  ·  ${describeMachine()}`,
+  ];
+  process.stdout.write(`${lines.join('\n')}\n`);
+  if (!result.small) {
+    const folder = join(repositoryRoot(), 'bench/results');
+    mkdirSync(folder, { recursive: true });
+    writeFileSync(
+      join(folder, `${result.name}.json`),
+      `${JSON.stringify({ ...result, command, machine: describeMachine(), at: new Date().toISOString(), verdicts }, null, 1)}\n`,
+    );
+  }
+  return verdicts;
+}
+
+/** "1.02 [0.98, 1.05] n=15". */
+export function show({ median, low, high, n }: Figure): string {
+  return `${digits(median)} [${digits(low)}, ${digits(high)}] n=${n}`;
+}
+
+/** Three figures are all that such a measurement has. */
+export function digits(value: number): string {
+  if (!Number.isFinite(value)) return value > 0 ? '∞' : '-∞';
+  return Math.abs(value) >= 100 ? value.toFixed(0) : Math.abs(value) >= 10 ? value.toFixed(1) : value.toFixed(2);
+}
+
+function table(columns: readonly string[], rows: readonly (readonly string[])[]): string[] {
+  const widths = columns.map((column, i) => Math.max(column.length, ...rows.map((row) => (row[i] ?? '').length)));
+  const line = (cells: readonly string[]): string => `| ${cells.map((cell, i) => cell.padEnd(widths[i]!)).join(' | ')} |`;
+  return [line(columns), `|${widths.map((width) => '-'.repeat(width + 2)).join('|')}|`, ...rows.map(line)];
+}

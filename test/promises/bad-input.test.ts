@@ -1,0 +1,202 @@
+/**
+ * Wrong words, wrong files, wrong places: each gets a sentence that says what to do, an exit code of the table, and leaves nothing
+ * half-done: no supervisor that was not wanted, no app that nobody named.
+ */
+import assert from 'node:assert/strict';
+import { spawnSync } from 'node:child_process';
+import { chmodSync, mkdirSync, readFileSync, writeFileSync, readdirSync } from 'node:fs';
+import { join } from 'node:path';
+import { describe, test } from 'node:test';
+import { Home, resultOf } from './home.ts';
+import { eventually } from './eventually.ts';
+import { freePort } from './ports.ts';
+import { Deployment } from './release.ts';
+import { said, Served } from './served.ts';
+import { isRoot } from './tier.ts';
+
+interface Words {
+  readonly args: readonly string[];
+  readonly code: number;
+  readonly says: RegExp;
+}
+
+const WRONG_WORDS: readonly Words[] = [
+  { args: ['relaod', 'web'], code: 2, says: /Unknown command `relaod`.*Did you mean `reload`/ },
+  { args: ['start', 'app.cjs', '--instancs', '2'], code: 2, says: /Unknown option `--instancs`.*Did you mean `--instances`/ },
+  { args: ['start', 'missing.cjs'], code: 1, says: /missing\.cjs.*no such file/ },
+  { args: ['start', 'app.cjs', '-i', '0'], code: 2, says: /instances.*1 to 1024.*0/ },
+  { args: ['start', 'app.cjs', '-i', '9999'], code: 2, says: /instances.*1 to 1024.*9999/ },
+  { args: ['start', 'app.cjs', '-i', 'two'], code: 2, says: /instances.*two/ },
+  { args: ['start', 'folder'], code: 1, says: /folder.*directory/ },
+  { args: ['start', 'app.cjs', '--env', 'NOVALUE'], code: 2, says: /KEY=value.*NOVALUE/ },
+  { args: ['start', 'app.cjs', '--env', '1BAD=x'], code: 2, says: /variable name/ },
+  { args: ['start', 'app.cjs', '--name', 'no spaces'], code: 2, says: /name.*no spaces/ },
+  { args: ['start'], code: 2, says: /Expected.*script/ },
+  { args: ['reload'], code: 2, says: /Expected.*app/ },
+  { args: ['scale', 'web'], code: 2, says: /Expected.*count/ },
+  { args: ['logs', 'web', '--lines', 'many'], code: 2, says: /--lines.*many/ },
+  { args: ['reload', 'web'], code: 3, says: /No supervisor runs/ },
+  { args: ['stop', 'web'], code: 3, says: /No supervisor runs/ },
+  { args: ['ping'], code: 3, says: /No supervisor runs/ },
+  { args: ['list'], code: 3, says: /^$/ },
+];
+
+describe('bad input without a supervisor', () => {
+  for (const { args, code, says } of WRONG_WORDS) {
+    test(`\`covet-pm ${args.join(' ')}\` exits ${code}, says why, and starts nothing`, async (t) => {
+      const home = Home.open(t);
+      writeFileSync(join(home.work, 'app.cjs'), 'setInterval(() => {}, 1000)');
+      mkdirSync(join(home.work, 'folder'));
+      const result = await home.covet(...args);
+      assert.equal(result.code, code, said(result));
+      assert.match(result.stderr, says);
+      assert.ok(result.stderr.trim().split('\n').length <= 2, `more than a sentence: ${result.stderr}`);
+      assert.deepEqual(home.processes(), []);
+    });
+  }
+
+  test('an unreadable script is refused', { skip: isRoot ? 'root reads everything' : false }, async (t) => {
+    const home = Home.open(t);
+    writeFileSync(join(home.work, 'app.cjs'), '');
+    chmodSync(join(home.work, 'app.cjs'), 0);
+    const result = await home.covet('start', 'app.cjs');
+    assert.equal(result.code, 1, said(result));
+    assert.match(result.stderr, /permission denied/);
+    assert.deepEqual(home.processes(), []);
+  });
+
+  test('a home that cannot be written is refused', async (t) => {
+    const home = Home.open(t);
+    writeFileSync(join(home.work, 'app.cjs'), '');
+    writeFileSync(join(home.work, 'file'), '');
+    // A file in the way refuses root too.
+    const result = await resultOf(home.spawn(['start', 'app.cjs'], { env: { COVET_HOME: join(home.work, 'file/home') } }), 'start');
+    assert.equal(result.code, 1, said(result));
+    assert.match(result.stderr, /COVET_HOME/);
+    assert.deepEqual(home.processes(), []);
+  });
+
+  test('a home whose socket path would be too long is refused', async (t) => {
+    const home = Home.open(t);
+    writeFileSync(join(home.work, 'app.cjs'), '');
+    const result = await resultOf(home.spawn(['start', 'app.cjs'], { env: { COVET_HOME: join(home.work, 'long'.repeat(30)) } }), 'start');
+    assert.equal(result.code, 1, said(result));
+    assert.match(result.stderr, /107.*shorter/);
+    assert.deepEqual(home.processes(), []);
+  });
+});
+
+describe('bad input to a supervisor', () => {
+  test('a name that runs already is refused, and the app that has it runs on', async (t) => {
+    const served = await Served.start(t, { app: 'http.cjs' });
+    const before = await served.home.pids();
+    const result = await served.home.tryStart({ script: served.deployment.script, instances: 1, env: { PORT: String(served.port + 1) } });
+    assert.equal(result.code, 1, said(result));
+    assert.match(result.stdout + result.stderr, /`?web`? exists already/);
+    assert.deepEqual(await served.home.pids(), before);
+  });
+
+  test('an unknown app is named, with the near match', async (t) => {
+    const served = await Served.start(t, { app: 'http.cjs' });
+    for (const verb of ['reload', 'stop', 'restart', 'describe', 'delete', 'logs']) {
+      const result = await served.home.covet(verb, 'wbe');
+      assert.equal(result.code, 1, `${verb}: ${said(result)}`);
+      assert.match(result.stderr, /No app named `wbe`.*Did you mean `web`/, verb);
+    }
+  });
+
+  test("another app's address is refused to a second one, naming the first", async (t) => {
+    const served = await Served.start(t, { app: 'http.cjs' });
+    const second = new Deployment(join(served.home.work, 'second'), 'http.cjs');
+    const result = await served.home.tryStart({
+      script: second.script,
+      name: 'second',
+      instances: 1,
+      env: { PORT: String(served.port) },
+      restart: { delayMs: 10, delayMaxMs: 10 },
+    });
+    assert.equal(result.code, 1, said(result));
+    assert.match(result.stdout + result.stderr, /EADDRINUSE/);
+    assert.match(`${result.stdout}${result.stderr}${served.home.log()}${(await served.home.covet('describe', 'second')).stdout}`, /web/);
+    const load = await served.begin({ kind: 'reconnect', connections: 4 });
+    await load.more(40);
+    const tally = await load.stop();
+    assert.equal(tally.lost, 0);
+    assert.deepEqual(Object.keys(tally.builds), ['r1']);
+  });
+
+  test('two starts at once make one supervisor', async (t) => {
+    const home = Home.open(t);
+    const port = await freePort();
+    const deployment = new Deployment(join(home.work, 'app'), 'http.cjs');
+    const starts = await Promise.all(
+      [0, 1, 2].map(async (i) =>
+        home.tryStart({ script: deployment.script, name: `app${i}`, instances: 1, env: { PORT: String(port + i) }, minHealthyMs: 0 }),
+      ),
+    );
+    for (const result of starts) assert.equal(result.code, 0, said(result));
+    assert.equal((await home.list()).apps.length, 3);
+    assert.equal(home.processes().filter(({ command }) => command.includes('covet-init')).length, 1);
+  });
+
+  test('a second covet-init for the same home ends and says that one runs', async (t) => {
+    const served = await Served.start(t, { app: 'http.cjs' });
+    const result = await resultOf(
+      served.home.spawn(['run', served.deployment.script, '-i', '1', '--env', `PORT=${served.port + 1}`]),
+      'run',
+    );
+    assert.notEqual(result.code, 0, said(result));
+    assert.match(result.stderr, /runs|already|lock/i);
+    assert.equal((await served.home.app()).status, 'online');
+  });
+
+  test(
+    'a disk that is full when the state is saved refuses the change, and leaves the old state readable',
+    { skip: isRoot ? false : 'needs root for a tmpfs' },
+    async (t) => {
+      const home = new Home();
+      const folder = join(home.work, 'full');
+      mkdirSync(folder);
+      const mounted = spawnSync('mount', ['-t', 'tmpfs', '-o', 'size=8m', 'tmpfs', folder]);
+      t.after(async () => {
+        await resultOf(home.spawn(['kill'], { env: { COVET_HOME: folder } }), 'kill');
+        await eventually('the tmpfs to be free', () => spawnSync('umount', [folder]).status === 0 || mounted.status !== 0);
+        await home.end();
+      });
+      if (mounted.status !== 0) return t.skip('tmpfs cannot be mounted here');
+      const port = await freePort();
+      const deployment = new Deployment(join(home.work, 'app'), 'http.cjs');
+      const start = async (name: string, offset: number) =>
+        resultOf(
+          home.spawn(['start', deployment.script, '--name', name, '-i', '1', '--min-healthy', '0', '--env', `PORT=${port + offset}`], {
+            env: { COVET_HOME: folder },
+          }),
+          'start',
+        );
+      const first = await start('first', 0);
+      assert.equal(first.code, 0, said(first));
+      const wanted = readFileSync(join(folder, 'state/wanted.json'), 'utf8');
+      fill(join(folder, 'filler'));
+      const second = await start('second', 1);
+      assert.equal(second.code, 1, said(second));
+      assert.match(second.stderr, /Could not save|ENOSPC|no space/i);
+      assert.equal(readFileSync(join(folder, 'state/wanted.json'), 'utf8'), wanted, 'the old state is as it was');
+      assert.deepEqual(
+        readdirSync(join(folder, 'state')).filter((name) => /tmp|new/.test(name)),
+        [],
+        'half-written state is left',
+      );
+      const list = await resultOf(home.spawn(['list', '--json'], { env: { COVET_HOME: folder } }), 'list');
+      assert.deepEqual(
+        list.as('list').apps.map(({ name, status }) => [name, status]),
+        [['first', 'online']],
+      );
+    },
+  );
+});
+
+/** Takes every byte that is left. */
+function fill(path: string): void {
+  for (const size of [1_048_576, 65_536, 4_096, 512, 1])
+    spawnSync('dd', ['if=/dev/zero', `of=${path}-${size}`, `bs=${size}`, 'status=none']);
+}

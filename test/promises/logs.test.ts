@@ -1,0 +1,110 @@
+/** What a worker writes is in its file, each line once and whole, through reloads and rotation; and `logs` shows it. */
+import assert from 'node:assert/strict';
+import { createInterface } from 'node:readline';
+import { once } from 'node:events';
+import { existsSync, readFileSync, readdirSync, statSync } from 'node:fs';
+import { join } from 'node:path';
+import { describe, test } from 'node:test';
+import { eventually, within } from './eventually.ts';
+import { said, Served } from './served.ts';
+
+const LINES = 5_000;
+
+function linesOf(served: Served, stream: 'out' | 'err'): string[] {
+  const path = join(served.home.path, `logs/web.${stream}.log`);
+  return existsSync(path) ? readFileSync(path, 'utf8').split('\n').filter(Boolean) : [];
+}
+
+/** Each of `tag`'s numbered lines is there once, in order, in each of `times` lives of its slot. */
+function assertNumbered(lines: readonly string[], stream: string, tag: number, times: number): void {
+  const numbers = lines.flatMap((line) => new RegExp(`^${stream} ${tag} (\\d+)$`).exec(line)?.[1] ?? []).map(Number);
+  assert.deepEqual(
+    numbers,
+    Array.from({ length: LINES * times }, (_, i) => (i % LINES) + 1),
+    `lines of slot ${tag} on ${stream}`,
+  );
+}
+
+describe('logs', () => {
+  test('every line of both streams of two workers is in the files once, in order, through a reload', async (t) => {
+    const served = await Served.start(t, { app: 'numbered-lines.cjs', config: { env: { LINES: String(LINES) } } });
+    await served.reload();
+    for (const stream of ['out', 'err'] as const) {
+      await eventually(
+        'all lines to be written',
+        () => linesOf(served, stream).filter((line) => line.startsWith(stream)).length >= LINES * 4,
+      );
+      for (const tag of [0, 1]) assertNumbered(linesOf(served, stream), stream, tag, 2);
+    }
+  });
+
+  test('`logs` shows the last lines, of one stream where asked', async (t) => {
+    const served = await Served.start(t, { app: 'numbered-lines.cjs', config: { env: { LINES: '100' }, instances: 1 } });
+    await eventually('all lines to be written', () => linesOf(served, 'err').length >= 100);
+    const both = await served.home.covet('logs', 'web', '--lines', '1000');
+    assert.equal(both.code, 0, said(both));
+    assert.ok(both.stdout.includes('out 0 100') && both.stdout.includes('err 0 100'), both.stdout.slice(-500));
+    const err = await served.home.covet('logs', 'web', '--err', '--lines', '3');
+    assert.deepEqual(
+      err.stdout
+        .trim()
+        .split('\n')
+        .map((line) => /err 0 \d+$/.exec(line)?.[0]),
+      ['err 0 98', 'err 0 99', 'err 0 100'],
+    );
+  });
+
+  test('`logs -f` shows a line as it comes', async (t) => {
+    const served = await Served.start(t, { app: 'numbered-lines.cjs', config: { env: { LINES: '10' }, instances: 1 } });
+    const following = served.home.spawn(['logs', 'web', '-f', '--lines', '0']);
+    const lines = createInterface({ input: following.stdout! });
+    try {
+      const seen = (async () => {
+        for await (const line of lines) if (line.includes('out 0 10')) return line;
+        return null;
+      })();
+      await served.reload();
+      assert.notEqual(await within('the new worker’s lines', seen), null);
+    } finally {
+      following.kill('SIGINT');
+      await once(following, 'exit');
+    }
+  });
+
+  test('files are rotated at bytesMax and no more than filesMax are kept', async (t) => {
+    const served = await Served.start(t, {
+      app: 'floods-output.cjs',
+      config: { logs: { bytesMax: 200_000, filesMax: 3 }, drainTimeoutMs: 1_000 },
+    });
+    const files = (): string[] => readdirSync(join(served.home.path, 'logs')).filter((name) => name.startsWith('web.out.log'));
+    await eventually('rotation', () => files().length >= 4);
+    await served.home.covet('stop', 'web');
+    assert.ok(files().length <= 4, files().join(' '));
+    for (const name of files())
+      assert.ok(statSync(join(served.home.path, 'logs', name)).size < 2_000_000, `${name} is larger than it may be`);
+  });
+
+  test('terminal escapes of an app are neutralised on a terminal', async (t) => {
+    const served = await Served.start(t, { app: 'escape-sequences.cjs', config: { instances: 1 } });
+    await eventually('the line to be written', () => linesOf(served, 'out').some((line) => line.includes('visible')));
+    const shown = await inTerminal(served, ['logs', 'web', '--lines', '50']);
+    assert.ok(shown.includes('visible'), JSON.stringify(shown));
+    assert.ok(!shown.includes('\u001b]0;') && !shown.includes('\u001b[2J'), JSON.stringify(shown));
+  });
+});
+
+/** Runs the command on a terminal of its own, by util-linux' script(1). */
+async function inTerminal(served: Served, args: readonly string[]): Promise<string> {
+  const plain = served.home.spawn(args);
+  const command = plain.spawnargs.map((argument) => `'${argument}'`).join(' ');
+  plain.kill('SIGKILL');
+  const { spawn } = await import('node:child_process');
+  const child = spawn('script', ['-qec', command, '/dev/null'], {
+    env: { ...served.home.env, TERM: 'xterm' },
+    stdio: ['ignore', 'pipe', 'inherit'],
+  });
+  let text = '';
+  child.stdout.on('data', (piece: Buffer) => (text += piece.toString()));
+  await once(child, 'close');
+  return text;
+}

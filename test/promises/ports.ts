@@ -1,0 +1,24 @@
+/**
+ * A port, and the nine above it, that nobody listens on now and the kernel gives to nobody by itself: from below
+ * ip_local_port_range, so that no client's own port is ever in the way.
+ */
+import net from 'node:net';
+
+const FIRST = 10_000;
+const LAST = 30_000;
+const STEP = 10;
+
+export async function freePort(): Promise<number> {
+  for (;;) {
+    const port = FIRST + STEP * Math.floor((Math.random() * (LAST - FIRST)) / STEP);
+    if (await isFree(port)) return port;
+  }
+}
+
+async function isFree(port: number): Promise<boolean> {
+  const server = net.createServer();
+  return new Promise((resolve) => {
+    server.once('error', () => resolve(false));
+    server.listen(port, '::', () => server.close(() => resolve(true)));
+  });
+}

@@ -1,0 +1,98 @@
+/**
+ * The main promise: a reload loses no request of anyone. Every app of the matrix serves all its clients at once through a handful of
+ * reloads; with --all each cell also stands alone through twenty, and COVET_TEST_SEED picks one such cell for a default run. Each row
+ * is also run with the mechanism taken away, and then each of its clients must report losses.
+ */
+import assert from 'node:assert/strict';
+import { describe, test } from 'node:test';
+import { DEADLINE_MS_MIN } from '../load/options.ts';
+import { isInstalled, runH2load, runWrk, type ToolResult } from '../load/tools.ts';
+import { type Cell, nameOf, ROWS, type Row } from './reload-cells.ts';
+import { assertNothingLost, Served, stopAll } from './served.ts';
+import { ALL, picked, SEED } from './tier.ts';
+
+const RELOADS = 4;
+const RELOADS_ALONE = 20;
+
+async function reloadUnder(t: import('node:test').TestContext, row: Row, cells: readonly Cell[], reloads: number): Promise<void> {
+  const served = await Served.start(t, { app: row.app, ...pick(row) });
+  const loads = await served.beginAll(cells);
+  for (let i = 0; i < reloads; i++) {
+    served.deployment.release(`r${i + 2}`, row.app);
+    await served.reload();
+    // Every client is answered again before the next one.
+    await Promise.all(loads.map(async ({ load, cell }) => load.more(cell.connections)));
+  }
+  const accounts = await stopAll(loads);
+  assertNothingLost(accounts);
+  for (const { cell, tally } of accounts)
+    assert.ok(
+      Object.hasOwn(tally.builds, `r${reloads + 1}`),
+      `${nameOf(cell)} was never answered by the last build: ${JSON.stringify(tally.builds)}`,
+    );
+  t.diagnostic(
+    accounts
+      .map(
+        ({ cell, tally }) =>
+          `${nameOf(cell)}: ${tally.answered} answered, ${tally.opened} opened, longest ${tally.longestMs} ms${tally.refusedStreams > 0 ? `, ${tally.refusedStreams} REFUSED_STREAM` : ''}`,
+      )
+      .join('; '),
+  );
+}
+
+function pick({ tls = false, unix = false }: Row): { tls: boolean; unix: boolean } {
+  return { tls, unix };
+}
+
+describe('reload under load', () => {
+  for (const row of ROWS) {
+    test(`reload loses no request of any client of ${row.app}`, async (t) => reloadUnder(t, row, row.clients, row.reloads ?? RELOADS));
+  }
+
+  const cells = ROWS.flatMap((row) => row.clients.map((cell) => ({ row, cell })));
+  for (const { row, cell } of picked(cells)) {
+    test(`reload loses no request of ${row.app}'s client ${nameOf(cell)}, ${RELOADS_ALONE} times over (seed ${ALL ? 'all' : SEED})`, async (t) =>
+      reloadUnder(t, row, [cell], row.reloads === undefined ? RELOADS_ALONE : 5));
+  }
+});
+
+describe('reload with the mechanism off', () => {
+  for (const row of ROWS) {
+    test(`the clients of ${row.app} see it when nothing flips and nothing drains`, async (t) => {
+      const served = await Served.start(t, { app: row.app, ...pick(row), env: { COVET_TEST_FAULT: 'no-flip,no-drain,no-hand-over' } });
+      const loads = await served.beginAll(row.clients, { deadlineMs: DEADLINE_MS_MIN });
+      await served.home.covet('reload', 'web');
+      const accounts = await stopAll(loads);
+      const blind = accounts.filter(({ tally }) => tally.lost === 0).map(({ cell, tally }) => `${nameOf(cell)}: ${JSON.stringify(tally)}`);
+      assert.deepEqual(blind, []);
+    });
+  }
+});
+
+describe('reload under clients that nobody here wrote', () => {
+  const tools: readonly { tool: string; app: string; run: (port: number, seconds: number) => Promise<ToolResult> }[] = [
+    { tool: 'wrk', app: 'http.cjs', run: async (port, seconds) => runWrk(`http://127.0.0.1:${port}/`, { connections: 16, seconds }) },
+    {
+      tool: 'h2load',
+      app: 'http.cjs',
+      run: async (port, seconds) => runH2load(`http://127.0.0.1:${port}/`, { connections: 8, seconds, http1: true }),
+    },
+  ];
+  for (const { tool, app, run } of tools) {
+    test(`reload loses no request of ${tool}`, { skip: isInstalled(tool) ? false : `${tool} is not installed` }, async (t) => {
+      const served = await Served.start(t, { app });
+      const running = run(served.port, 10);
+      let reloads = 0;
+      let isOver = false;
+      void running.finally(() => (isOver = true)).catch(() => undefined);
+      while (!isOver) {
+        await served.reload();
+        reloads++;
+      }
+      const result = await running;
+      assert.deepEqual(result.errors, [], result.output);
+      assert.ok(result.requests > 0 && reloads > 1);
+      t.diagnostic(`${result.requests} requests, ${reloads} reloads`);
+    });
+  }
+});

@@ -1,0 +1,98 @@
+/** `covet-pm run`: the foreground. Logs on stdout and stderr, a drain at SIGTERM and SIGINT, the app's own exit code. */
+import assert from 'node:assert/strict';
+import { join } from 'node:path';
+import { createInterface } from 'node:readline';
+import { describe, test, type TestContext } from 'node:test';
+import type { ChildProcess } from 'node:child_process';
+import { LoadProcess } from '../load/load.ts';
+import { within } from './eventually.ts';
+import { Home, resultOf } from './home.ts';
+import { freePort } from './ports.ts';
+import { Deployment } from './release.ts';
+import { said } from './served.ts';
+
+const LIMITS = ['--min-healthy', '100', '--drain-timeout', '10000', '--kill-timeout', '2000'];
+
+async function run(
+  t: TestContext,
+  fixture: string,
+  args: readonly string[] = [],
+): Promise<{ child: ChildProcess; home: Home; port: number; deployment: Deployment }> {
+  const home = Home.open(t);
+  const deployment = new Deployment(join(home.work, 'app'), fixture);
+  const port = await freePort();
+  const child = home.spawn(['run', deployment.script, '-i', '2', ...LIMITS, '--env', `PORT=${port}`, ...args]);
+  return { child, home, port, deployment };
+}
+
+async function saysLine(child: ChildProcess, stream: 'stdout' | 'stderr', wanted: RegExp): Promise<void> {
+  const search = async (): Promise<boolean> => {
+    for await (const line of createInterface({ input: child[stream]! })) if (wanted.test(line)) return true;
+    return false;
+  };
+  assert.ok(await within(`${wanted} on ${stream}`, search()), `it ended without saying ${wanted}`);
+  child[stream]!.resume();
+}
+
+describe('run', () => {
+  for (const signal of ['SIGTERM', 'SIGINT'] as const) {
+    test(`shows the app's output and at ${signal} drains, exits 0 and leaves nothing`, async (t) => {
+      const { child, home, port } = await run(t, 'slow-3s.cjs');
+      await saysLine(child, 'stdout', /listening \d+/);
+      const process = await LoadProcess.start();
+      t.after(async () => process.close());
+      const load = await process.begin({ kind: 'keepAlive', target: { host: '127.0.0.1', port }, connections: 4 });
+      const ended = resultOf(child, 'run');
+      child.kill(signal);
+      const result = await ended;
+      assert.equal(result.code, 0, said(result));
+      const { lostBy } = await load.stop();
+      assert.deepEqual(
+        { torn: lostBy.torn, reset: lostBy.reset, empty: lostBy.empty },
+        { torn: 0, reset: 0, empty: 0 },
+        'an answer that was due was cut',
+      );
+      await home.assertNothingLeft();
+    });
+  }
+
+  test('a second SIGTERM ends it at once', async (t) => {
+    const { child, home } = await run(t, 'ignores-sigterm.cjs', ['--kill-timeout', '600000']);
+    await saysLine(child, 'stdout', /listening \d+/);
+    child.kill('SIGTERM');
+    await saysLine(child, 'stdout', /ignored SIGTERM/);
+    const ended = resultOf(child, 'run');
+    child.kill('SIGTERM');
+    await within('the end', ended);
+    await home.assertNothingLeft();
+  });
+
+  for (const code of [0, 3]) {
+    test(`an app that ends with ${code} ends it with ${code}`, async (t) => {
+      const { child, home } = await run(t, 'exits.cjs', [
+        '--env',
+        `CODE=${code}`,
+        '--set',
+        'restart.delayMs=10',
+        '--set',
+        'restart.delayMaxMs=10',
+      ]);
+      const result = await resultOf(child, 'run');
+      assert.equal(result.code, code, said(result));
+      await home.assertNothingLeft();
+    });
+  }
+
+  test('an app that throws at import ends it with 1, the reason on stderr', async (t) => {
+    const { child } = await run(t, 'throws-at-import.cjs', ['--set', 'restart.delayMs=10', '--set', 'restart.delayMaxMs=10']);
+    const result = await resultOf(child, 'run');
+    assert.equal(result.code, 1, said(result));
+    assert.match(result.stderr, /no database configured/);
+  });
+
+  test('an app killed by a signal ends it with 128 + the number', async (t) => {
+    const { child } = await run(t, 'kills-itself.cjs', ['--set', 'restart.delayMs=10', '--set', 'restart.delayMaxMs=10']);
+    const result = await resultOf(child, 'run');
+    assert.equal(result.code, 137, said(result));
+  });
+});

@@ -1,0 +1,130 @@
+/**
+ * An app under load, as the headline promises need it: a home, a deployment, two workers or more, and clients against it. One
+ * helper for all of them, with app, clients and trigger as parameters.
+ */
+import assert from 'node:assert/strict';
+import { join } from 'node:path';
+import type { TestContext } from 'node:test';
+import { type Load, LoadProcess } from '../load/load.ts';
+import type { LoadOptions, Target } from '../load/options.ts';
+import type { Tally } from '../load/tally.ts';
+import type { OperationResults } from '../../supervisor/protocol/operations.ts';
+import type { CommandResult, HomeOptions, TestApp } from './home.ts';
+import { Home, SHORT } from './home.ts';
+import { freePort } from './ports.ts';
+import { Deployment } from './release.ts';
+import { type Cell, nameOf } from './reload-cells.ts';
+
+export interface ServedOptions extends HomeOptions {
+  readonly app: string;
+  readonly tls?: boolean;
+  readonly unix?: boolean;
+  readonly config?: Partial<TestApp>;
+}
+
+export interface CellLoad {
+  readonly cell: Cell;
+  readonly load: Load;
+}
+
+export class Served {
+  readonly home: Home;
+  readonly deployment: Deployment;
+  readonly port: number;
+  readonly target: Target;
+  readonly #load: LoadProcess;
+
+  /** Starts everything; all of it ends with the test. */
+  static async start(t: TestContext, options: ServedOptions): Promise<Served> {
+    const load = await LoadProcess.start();
+    const home = new Home(options);
+    // One hook, for they run in the order they were added: the load must end before the home is looked over.
+    t.after(async () => {
+      await load.close();
+      await home.end();
+    });
+    const deployment = new Deployment(join(home.work, 'app'), options.app);
+    const port = await freePort();
+    const socketPath = join(home.work, 'app.sock');
+    await home.start({
+      ...SHORT,
+      script: deployment.script,
+      cwd: deployment.folder,
+      instances: 2,
+      ...options.config,
+      env: { PORT: String(port), ...(options.unix === true ? { SOCKET: socketPath } : {}), ...options.config?.env },
+    });
+    const target: Target = { host: '127.0.0.1', port, tls: options.tls === true, ...(options.unix === true ? { socketPath } : {}) };
+    return new Served(home, deployment, port, target, load);
+  }
+
+  private constructor(home: Home, deployment: Deployment, port: number, target: Target, load: LoadProcess) {
+    this.home = home;
+    this.deployment = deployment;
+    this.port = port;
+    this.target = target;
+    this.#load = load;
+  }
+
+  async begin(options: Omit<LoadOptions, 'target'>): Promise<Load> {
+    return this.#load.begin({ target: this.target, ...options });
+  }
+
+  async beginAll(cells: readonly Cell[], more: Partial<LoadOptions> = {}): Promise<CellLoad[]> {
+    return Promise.all(
+      cells.map(async (cell) => ({
+        cell,
+        load: await this.begin({
+          kind: cell.client,
+          connections: cell.connections,
+          ...(cell.thinkMs === undefined ? {} : { thinkMs: cell.thinkMs }),
+          ...more,
+        }),
+      })),
+    );
+  }
+
+  /** A reload that succeeds, and after which no old worker is left. */
+  async reload(): Promise<OperationResults['reload']> {
+    const before = await this.home.pids();
+    const result = await this.home.covet('reload', 'web', '--json');
+    assert.equal(result.code, 0, `${said(result)}\n${this.home.log()}`);
+    const after = await this.home.pids();
+    assert.equal(after.length, before.length);
+    assert.deepEqual(
+      after.filter((pid) => before.includes(pid)),
+      [],
+      'an old worker is still there',
+    );
+    return result.as('reload');
+  }
+}
+
+export function said({ code, stdout, stderr }: CommandResult): string {
+  return `exit ${code}: ${stderr}${stdout}`;
+}
+
+/** Stops every client and returns the accounts. */
+export async function stopAll(loads: readonly CellLoad[]): Promise<{ cell: Cell; tally: Tally }[]> {
+  return Promise.all(loads.map(async ({ cell, load }) => ({ cell, tally: await load.stop() })));
+}
+
+/** Nothing was lost, and where connections are kept they are the same ones. Says all that is wrong at once. */
+export function assertNothingLost(accounts: readonly { cell: Cell; tally: Tally }[]): void {
+  const wrong = accounts.flatMap(({ cell, tally }) => {
+    const name = nameOf(cell);
+    const lost =
+      tally.lost === 0
+        ? []
+        : [`${name} lost ${tally.lost} of ${tally.requests}: ${JSON.stringify(tally.lostBy)}\n    ${tally.examples.join('\n    ')}`];
+    const reopened =
+      cell.keeps === true && tally.opened !== cell.connections
+        ? [
+            `${name} opened ${tally.opened} connections, wanted the same ${cell.connections} throughout (${tally.closedIdle} closed between messages)`,
+          ]
+        : [];
+    const silent = tally.answered === 0 ? [`${name} was never answered`] : [];
+    return [...lost, ...reopened, ...silent];
+  });
+  assert.deepEqual(wrong, [], `\n  ${wrong.join('\n  ')}\n`);
+}

@@ -1,0 +1,16 @@
+/**
+ * How much is run: a handful by default, every cell with `--all` (COVET_TEST_ALL=1), and one further cell that COVET_TEST_SEED
+ * picks. Which seed it was is in the test's name, so that a failure can be run again.
+ */
+export const ALL = process.env['COVET_TEST_ALL'] === '1';
+
+export const SEED = Number(process.env['COVET_TEST_SEED'] ?? Math.floor(Date.now() / 86_400_000));
+
+/** In a default run one of `cells`, by the seed; in a full run all of them. */
+export function picked<T>(cells: readonly T[], salt = 0): readonly T[] {
+  if (ALL) return cells;
+  const cell = cells[(SEED * 7_919 + salt) % cells.length];
+  return cell === undefined ? [] : [cell];
+}
+
+export const isRoot = process.getuid?.() === 0;
