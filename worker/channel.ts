@@ -1,0 +1,80 @@
+/**
+ * The channel to the supervisor: a stream pair, one JSON object a line, inherited. It outlives every supervisor, for covet-init keeps a
+ * duplicate of the other end: what is written while there is none waits in the socket. So there is no reconnecting, and EOF means
+ * that covet-init is gone too; the app goes on then, unsupervised.
+ *
+ * It never keeps the process alive unless somebody holds it, and never throws into the app.
+ */
+import { Socket } from 'node:net';
+import { LineSplitter } from '../supervisor/protocol/rpc.ts';
+import { CHANNEL_LINE_BYTES_MAX, type SupervisorMessage, type WorkerMessage } from '../supervisor/protocol/worker-wire.ts';
+import type { Report } from './report.ts';
+import { say } from './say.ts';
+
+/** What may wait for a supervisor that does not read; beyond that messages are refused. */
+const PENDING_BYTES_MAX = 4 * CHANNEL_LINE_BYTES_MAX;
+
+export class Channel implements Report {
+  readonly #socket: Socket;
+  readonly #splitter = new LineSplitter(CHANNEL_LINE_BYTES_MAX);
+  readonly #onMessage: (message: SupervisorMessage) => void;
+  #holders = 0;
+
+  constructor(fd: number, onMessage: (message: SupervisorMessage) => void) {
+    this.#onMessage = onMessage;
+    this.#socket = new Socket({ fd, readable: true, writable: true });
+    this.#socket.unref();
+    this.#socket.on('data', (chunk: Buffer) => this.#receive(chunk));
+    // The end is told by 'close'; until somebody needs the channel again there is nothing to do about it.
+    this.#socket.on('error', () => {});
+  }
+
+  get isOpen(): boolean {
+    return this.#socket.writable;
+  }
+
+  tell(message: WorkerMessage): boolean {
+    return this.write(message, () => {});
+  }
+
+  /** As `tell`; `onWritten` is called later, with the error if there was one. */
+  write(message: WorkerMessage, onWritten: (error: Error | null) => void): boolean {
+    const line = `${JSON.stringify(message)}\n`;
+    const problem = this.#problemWith(line);
+    if (problem !== null) {
+      process.nextTick(onWritten, problem);
+      return false;
+    }
+    return this.#socket.write(line, (error) => onWritten(error ?? null));
+  }
+
+  /** While somebody holds it, it keeps the process alive. Each hold is released once. */
+  hold(): void {
+    if (++this.#holders === 1) this.#socket.ref();
+  }
+
+  release(): void {
+    if (--this.#holders === 0) this.#socket.unref();
+  }
+
+  #problemWith(line: string): Error | null {
+    if (!this.#socket.writable) return failure('ERR_IPC_CHANNEL_CLOSED', 'Channel closed');
+    if (line.length > CHANNEL_LINE_BYTES_MAX || Buffer.byteLength(line) > CHANNEL_LINE_BYTES_MAX)
+      return failure('EMSGSIZE', `Expected a message of at most ${CHANNEL_LINE_BYTES_MAX} bytes, got ${line.length}`);
+    if (this.#socket.writableLength + line.length > PENDING_BYTES_MAX) return failure('ENOBUFS', 'The supervisor does not read');
+    return null;
+  }
+
+  #receive(chunk: Buffer): void {
+    try {
+      for (const line of this.#splitter.push(chunk)) if (line !== '') this.#onMessage(JSON.parse(line) as SupervisorMessage);
+    } catch (error) {
+      say(`the supervisor broke the protocol: ${(error as Error).message}, ignoring it from now on`);
+      this.#socket.destroy();
+    }
+  }
+}
+
+function failure(code: string, message: string): Error {
+  return Object.assign(new Error(message), { code });
+}

@@ -1,0 +1,110 @@
+/**
+ * What an app of node:cluster sees in cluster mode: it is a worker. Node's own child half of the module is loaded (as
+ * NODE_UNIQUE_ID makes it do), so the shape is Node's on every version; only what it would ask a primary is answered here.
+ *
+ * A server goes the same way as without cluster, for listen() ends in the one seam (listen.ts). A UDP socket is bound by the worker.
+ */
+import type { Worker } from 'node:cluster';
+import { createRequire, syncBuiltinESMExports } from 'node:module';
+import { Server } from 'node:net';
+import type { Ipc } from './ipc.ts';
+import type { StreamHandle, SetUpListen } from './node-internals.ts';
+import { say } from './say.ts';
+import type { Servers } from './servers.ts';
+
+/** What net and dgram ask a primary for. */
+interface ServerQuery {
+  readonly address: string | null;
+  readonly port: number | null;
+  readonly addressType: number | string | null;
+  readonly fd?: number | null;
+  readonly flags?: number;
+  readonly backlog?: number;
+}
+
+interface ClusterChild {
+  isPrimary: boolean;
+  isMaster: boolean;
+  isWorker: boolean;
+  worker: Worker | null;
+  readonly Worker: new (options: { id: number; state: string }) => Worker & { state: string };
+  _getServer(owner: object, query: ServerQuery, done: (error: number, handle?: StreamHandle) => void): void;
+}
+
+export function installClusterFacade(slot: number, ipc: Ipc, servers: Servers): void {
+  const require = createRequire(import.meta.url);
+  const cluster = loadChildHalf(require);
+  if (!cluster.isWorker) return say('node:cluster was loaded before covet-pm: the app sees a primary, ignoring');
+  const worker = new cluster.Worker({ id: slot + 1, state: 'online' });
+  cluster.worker = worker;
+  cluster._getServer = (owner, query, done) => {
+    worker.state = 'listening';
+    if (owner instanceof Server) setUp(owner, query);
+    else bindAlone(require, query, done);
+  };
+  giveManners(worker, ipc, servers);
+  syncBuiltinESMExports();
+}
+
+function loadChildHalf(require: NodeJS.Require): ClusterChild {
+  process.env['NODE_UNIQUE_ID'] = '1';
+  try {
+    return require('node:cluster') as ClusterChild;
+  } finally {
+    delete process.env['NODE_UNIQUE_ID'];
+  }
+}
+
+function setUp(server: Server, { address, port, addressType, backlog, fd, flags }: ServerQuery): void {
+  (server as Server & { _listen2: SetUpListen })._listen2(address, port, addressType as number, backlog, fd, flags);
+}
+
+/** dgram's deprecated maker of handles: its warning is for apps. */
+function bindAlone(
+  require: NodeJS.Require,
+  { address, port, addressType, flags }: ServerQuery,
+  done: (error: number, handle?: StreamHandle) => void,
+): void {
+  const quiet = process as { noDeprecation?: boolean };
+  const before = quiet.noDeprecation;
+  quiet.noDeprecation = true;
+  try {
+    const dgram = require('node:dgram') as { _createSocketHandle(...args: unknown[]): StreamHandle | number };
+    const handle = dgram._createSocketHandle(address, port, addressType, -1, flags);
+    if (typeof handle === 'number') done(handle);
+    else done(0, handle);
+  } finally {
+    if (before === undefined) delete quiet.noDeprecation;
+    else quiet.noDeprecation = before;
+  }
+}
+
+/** cluster.worker's methods, as the cluster documentation has them for a worker's side. */
+function giveManners(worker: Worker & { state: string }, ipc: Ipc, servers: Servers): void {
+  const leave = () => {
+    worker.exitedAfterDisconnect = true;
+    if (ipc.isConnected) ipc.disconnect();
+  };
+  Object.assign(worker, {
+    process,
+    exitedAfterDisconnect: undefined,
+    send: (...args: unknown[]) => (process.send as (...args: unknown[]) => boolean)(...args),
+    isConnected: () => ipc.isConnected,
+    isDead: () => false,
+    disconnect: () => {
+      worker.state = 'disconnecting';
+      for (const { server } of [...servers.listening]) server.close();
+      leave();
+      return worker;
+    },
+    kill: () => {
+      worker.state = 'destroying';
+      if (!ipc.isConnected) process.exit(0);
+      process.once('disconnect', () => process.exit(0));
+      leave();
+    },
+  });
+  Object.assign(worker, { destroy: worker.kill });
+  ipc.onDelivered = (data) => void worker.emit('message', data, undefined);
+  ipc.onDisconnected = () => void worker.emit('disconnect');
+}

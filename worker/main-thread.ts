@@ -1,0 +1,105 @@
+/**
+ * The worker's conversation with its supervisor: the channel's messages answered, the hand-off's descriptors passed to where they
+ * belong. One per process, in its main thread.
+ */
+import {
+  WORKER_WIRE_VERSION,
+  type DrainCounts,
+  type PeerNotice,
+  type SupervisorMessage,
+  type WorkerBoot,
+  type WorkerMessage,
+} from '../supervisor/protocol/worker-wire.ts';
+import { Channel } from './channel.ts';
+import { installClusterFacade } from './cluster-facade.ts';
+import { addDrainCounts } from './drain-counts.ts';
+import type { DrainOrder } from './drain.ts';
+import { Ipc } from './ipc.ts';
+import type { Report } from './report.ts';
+import { guarded } from './say.ts';
+import { Serving, type Wires } from './serving.ts';
+import { SignalWatch } from './signals.ts';
+import { ThreadHub } from './threads.ts';
+
+export class MainThread implements Report {
+  readonly #channel: Channel;
+  readonly #serving: Serving;
+  readonly #ipc: Ipc;
+  readonly #signals: SignalWatch;
+  readonly #threads: ThreadHub;
+  #isReady = false;
+  #drained: DrainCounts | null = null;
+
+  constructor(boot: WorkerBoot, wires: Wires | null) {
+    this.#channel = new Channel(boot.channel, (message) => guarded('a message of the supervisor', () => this.#heard(message), undefined));
+    this.#serving = new Serving(boot, wires, this);
+    this.#ipc = new Ipc(this.#channel, () => (this.#isReady = true));
+    this.#signals = new SignalWatch(this);
+    this.#threads = new ThreadHub(this);
+    this.#sayHello();
+    this.#ipc.install();
+    this.#signals.start();
+    this.#threads.watch();
+    if (wires !== null) this.#listenToHandoff(wires);
+    if (boot.mode === 'cluster') installClusterFacade(boot.slot, this.#ipc, this.#serving.servers);
+  }
+
+  tell(message: WorkerMessage): boolean {
+    if (message.t === 'ready') this.#isReady = true;
+    return this.#channel.tell(message);
+  }
+
+  #heard(message: SupervisorMessage): void {
+    switch (message.t) {
+      case 'hello':
+        // A supervisor that did not start us: everything again.
+        this.#sayHello();
+        this.#signals.tell();
+        this.#serving.tellListening();
+        for (const listening of this.#threads.listening) this.tell(listening);
+        if (this.#drained !== null) this.tell({ t: 'drained', counts: this.#drained });
+        return;
+      case 'message':
+        return this.#ipc.deliver(message.data);
+      case 'drain':
+        return this.#drain(message);
+    }
+  }
+
+  #sayHello(): void {
+    const { servers } = this.#serving;
+    const listeners = [...servers.listening].filter(({ isLent }) => isLent).map(({ listener }) => listener ?? '');
+    this.tell({ t: 'hello', ...WORKER_WIRE_VERSION, pid: process.pid, node: process.versions.node, listeners, ready: this.#isReady });
+  }
+
+  #drain(order: DrainOrder): void {
+    if (this.#drained !== null) return void this.tell({ t: 'drained', counts: this.#drained });
+    if (this.#serving.isDraining) return;
+    // Its sockets may all close before it is told to stop: until then it stays.
+    this.#channel.hold();
+    const threads = this.#threads.drain({ ...order, handOver: false });
+    this.#serving.drain(order, (counts) => {
+      void threads.then((others) => {
+        this.#drained = others.reduce((sum: DrainCounts, other) => (other === null ? sum : addDrainCounts(sum, other)), counts);
+        this.tell({ t: 'drained', counts: this.#drained });
+      });
+    });
+  }
+
+  #listenToHandoff({ native, handoff }: Wires): void {
+    const onPacket = (text: string, fds: readonly number[]) => {
+      const [fd, ...surplus] = fds;
+      for (const extra of surplus) native.closeFd(extra);
+      const notice = JSON.parse(text) as PeerNotice;
+      if (fd === undefined) return;
+      if (notice.t === 'inherit') this.#serving.inherit(fd);
+      else if (notice.t === 'heir') this.#serving.useHeir(fd);
+      else native.closeFd(fd);
+    };
+    handoff.start(
+      (text, fds) => guarded('a hand-off notice', () => onPacket(text, fds), undefined),
+      () => {},
+    );
+    handoff.unref();
+  }
+}

@@ -1,0 +1,81 @@
+/**
+ * Every part of Node that the worker touches below the documented API, with its type, in one place: read on Node 20, 22, 24 and 26.
+ *
+ * The seam for listen() is net.Server#_listen2(), which Node keeps under this name "to avoid breaking code that wraps this method"
+ * (lib/net.js): whatever form a listen() call had, by then it is checked, its host is looked up, and the call is synchronous.
+ */
+import { Server, type Socket } from 'node:net';
+
+/** TCPWrap and PipeWrap: what a socket or a listening server has in `_handle`. */
+export interface StreamHandle {
+  readonly fd: number;
+  readonly writeQueueSize: number;
+  /** What libuv calls with an accepted connection. */
+  onconnection(status: number, client: StreamHandle): void;
+  /** 0, or a negative errno; the handle owns the descriptor then. */
+  open(fd: number): number;
+  readStart(): number;
+  readStop(): number;
+  close(): void;
+  ref(): void;
+  unref(): void;
+  hasRef(): boolean;
+  getsockname?(out: object): number;
+}
+
+/** What net.Server asks of it once it listens. */
+export type ListeningHandle = Pick<StreamHandle, 'fd' | 'close' | 'ref' | 'unref' | 'hasRef' | 'getsockname'>;
+
+/** Address null: none was given. Port -1: address is a Unix path. A number as fd: an open descriptor is listened on. */
+export type SetUpListen = (
+  this: Server,
+  address: string | null,
+  port: number | null,
+  addressType: number | null,
+  backlog?: number,
+  fd?: number | null,
+  flags?: number,
+) => void;
+
+/** UV_TCP_IPV6ONLY in `flags`. */
+export const FLAG_IPV6_ONLY = 1;
+/** What lib/net.js takes when the app names no backlog. */
+export const BACKLOG_DEFAULT = 511;
+
+interface Internals {
+  _handle?: StreamHandle | null;
+  _parent?: Socket | null;
+  _listen2?: SetUpListen;
+  _header?: string | null;
+}
+
+export function handleOf(owner: Server | Socket): StreamHandle | null {
+  return (owner as unknown as Internals)._handle ?? null;
+}
+
+export function replaceHandle(server: Server, handle: ListeningHandle): void {
+  (server as unknown as { _handle: ListeningHandle })._handle = handle;
+}
+
+/** A handle of the same class, for a connection (SOCKET is 0 for TCP and Pipe alike). */
+export function makeConnectionHandle(like: StreamHandle): StreamHandle {
+  return new (like.constructor as new (type: number) => StreamHandle)(0);
+}
+
+/** The connection under a TLSSocket. */
+export function socketUnder(secure: Socket): Socket | null {
+  return (secure as unknown as Internals)._parent ?? null;
+}
+
+export function listenSeam(): SetUpListen | null {
+  return (Server.prototype as unknown as Internals)._listen2 ?? null;
+}
+
+export function replaceListenSeam(setUp: SetUpListen): void {
+  (Server.prototype as unknown as Internals)._listen2 = setUp;
+}
+
+/** The head of a response as it went out, null before. writeHead(status, headers) leaves it nowhere else. */
+export function sentHead(response: object): string | null {
+  return (response as Internals)._header ?? null;
+}

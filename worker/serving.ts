@@ -1,0 +1,89 @@
+/**
+ * What the main thread and every thread of a worker have alike: their servers, their connections, and the drain of those.
+ */
+import type { Native, PacketSocket } from '../native/index.ts';
+import type { DrainCounts, WorkerBoot } from '../supervisor/protocol/worker-wire.ts';
+import { Connections } from './connections.ts';
+import { Drain, type DrainOrder } from './drain.ts';
+import { showFace, type DrainHook } from './face.ts';
+import { inherit } from './handover.ts';
+import { runHooks } from './hooks.ts';
+import { Lender } from './lender.ts';
+import { watchListening } from './listen.ts';
+import type { Report } from './report.ts';
+import { Servers } from './servers.ts';
+
+/** The addon and the hand-off, where the addon loads. */
+export interface Wires {
+  readonly native: Native;
+  readonly handoff: PacketSocket;
+}
+
+export class Serving {
+  readonly servers: Servers;
+  readonly #connections: Connections;
+  readonly #wires: Wires | null;
+  readonly #report: Report;
+  readonly #hooks = new Set<DrainHook>();
+  #drain: Drain | null = null;
+  /** `heir` comes before the `drain` it is for. */
+  #heirFd: number | null = null;
+
+  constructor(boot: WorkerBoot, wires: Wires | null, report: Report) {
+    this.#wires = wires;
+    this.#report = report;
+    this.servers = new Servers(report);
+    this.#connections = new Connections(this.servers);
+    this.#connections.watch();
+    watchListening({
+      servers: this.servers,
+      lending: wires === null || !boot.lend ? null : { native: wires.native, lender: new Lender(wires.native, wires.handoff) },
+    });
+    showFace({
+      info: { app: boot.app, slot: boot.slot, generation: boot.generation },
+      hooks: this.#hooks,
+      ready: () => report.tell({ t: 'ready' }),
+    });
+  }
+
+  /** An older worker of this app has connections for us. */
+  inherit(fd: number): void {
+    if (this.#wires === null) return;
+    inherit(
+      { native: this.#wires.native, servers: this.servers, connections: this.#connections, isDraining: () => this.#drain !== null },
+      fd,
+    );
+  }
+
+  /** A worker of the new generation will take connections from us. */
+  useHeir(fd: number): void {
+    if (this.#drain !== null) return this.#drain.useHeir(fd);
+    if (this.#heirFd !== null) this.#wires?.native.closeFd(this.#heirFd);
+    this.#heirFd = fd;
+  }
+
+  get isDraining(): boolean {
+    return this.#drain !== null;
+  }
+
+  drain(order: DrainOrder, onDone: (counts: DrainCounts) => void): void {
+    this.#drain = new Drain(
+      {
+        native: this.#wires?.native ?? null,
+        servers: this.servers,
+        connections: this.#connections,
+        report: this.#report,
+        runHooks: (deadlineMs) => runHooks(this.#hooks, deadlineMs),
+      },
+      order,
+      onDone,
+    );
+    if (this.#heirFd !== null) this.#drain.useHeir(this.#heirFd);
+    this.#heirFd = null;
+    this.#drain.begin();
+  }
+
+  tellListening(): void {
+    for (const record of this.servers.listening) this.servers.tellListening(record);
+  }
+}
