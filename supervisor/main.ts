@@ -39,7 +39,8 @@ async function main(): Promise<void> {
     void core.stopAll(`${name} was sent to covet-init`).then(() => end(0));
   });
   core.init.tell('ready');
-  await Promise.all([warmSpawn(), core.resurrect()]);
+  // After a clean end only who asks for it gets it all back; after a death nobody should have to ask.
+  await Promise.all([warmSpawn(), core.init.isResumed ? core.resurrect() : null]);
 }
 
 main().catch((error: Error) => {

@@ -55,7 +55,7 @@ Status Init::perform(const Message& request) {
 
 void Init::tellHeld(uint64_t id) {
   link_.allow(groups_.packets() + workers_.packets());
-  link_.send(Writer("hello", id).add("version", WIRE_VERSION).add("pid", getpid()).take());
+  link_.send(Writer("hello", id).add("version", WIRE_VERSION).add("pid", getpid()).add("resumed", wasReady_ ? 1 : 0).take());
   groups_.tell(id);
   workers_.tell(id);
   link_.send(Writer("end", id).take());

@@ -53,6 +53,8 @@ export class InitClient extends EventEmitter<InitEvents> {
   #lastId = 0;
   #hello = 0;
   pid = 0;
+  /** Whether a supervisor before this one was ready: then what is wanted runs again by itself. */
+  isResumed = false;
 
   constructor(env: Env, fd: number) {
     super();
@@ -106,6 +108,7 @@ export class InitClient extends EventEmitter<InitEvents> {
     switch (packet.verb) {
       case 'hello':
         this.pid = Number(packet.fields['pid']);
+        this.isResumed = packet.fields['resumed'] === '1';
         return;
       case 'exited':
         return this.#unasked(packet, fds);

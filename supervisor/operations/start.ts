@@ -1,5 +1,6 @@
 /** start: a new app, on disk before it runs; and a stopped or failed one again. */
 import { appEnv } from '../apps/caller-env.ts';
+import type { App } from '../apps/app.ts';
 import { resolveLaunch } from '../apps/launch.ts';
 import { start } from '../apps/verbs.ts';
 import { parseListen } from '../listeners/address.ts';
@@ -12,7 +13,7 @@ import { appView } from './views.ts';
 export const startApp: Handler<'start'> = async ({ core, progress }, { config, env }) => {
   core.requireRunning();
   const known = core.apps.get(config.name);
-  if (known !== undefined) throw new CovetError('COVET_ERR_APP_EXISTS', { app: config.name, status: known.status });
+  if (known !== undefined) throw new CovetError('COVET_ERR_APP_EXISTS', { app: config.name, status: known.status, advice: advice(known) });
   if (core.apps.size >= APPS_MAX) throw new CovetError('COVET_ERR_APP_LIMIT', { max: APPS_MAX });
   checkConflicts(config, core.env.uid);
   await resolveLaunch(config, core.env.node);
@@ -31,11 +32,16 @@ export const startApp: Handler<'start'> = async ({ core, progress }, { config, e
 export const startStopped: Handler<'startStopped'> = async ({ core, progress }, { app: name }) => {
   core.requireRunning();
   const app = core.app(name);
-  if (app.plan.phase !== 'stopped') throw new CovetError('COVET_ERR_APP_EXISTS', { app: name, status: app.status });
+  if (app.plan.phase !== 'stopped') throw new CovetError('COVET_ERR_APP_EXISTS', { app: name, status: app.status, advice: advice(app) });
   progress(`starting ${app.wanted} ${app.wanted === 1 ? 'worker' : 'workers'} of ${app.name}`);
   await start(app);
   return { apiVersion: 1, app: appView(core, app) };
 };
+
+function advice({ name, plan }: App): string {
+  const again = plan.phase === 'stopped' ? `\`covet-pm start ${name}\` runs it again` : `\`covet-pm reload ${name}\` brings new code in`;
+  return `${again}; \`covet-pm delete ${name}\` forgets it; \`--name\` makes a second one.`;
+}
 
 /** Faults that no single field shows. */
 function checkConflicts(config: AppConfig, supervisorUid: number): void {

@@ -23,7 +23,7 @@ export const ERRORS = {
   COVET_ERR_HOME_UNUSABLE: { exit: EXIT.failed, message: 'Cannot use {home} as COVET_HOME: {reason}. Set COVET_HOME to a directory you own and can write.' },
   COVET_ERR_HOME_PATH: { exit: EXIT.failed, message: 'The control socket path would be {bytes} bytes ({path}), a Unix socket takes 107. Set COVET_HOME to a shorter path.' },
   COVET_ERR_NATIVE_MISSING: { exit: EXIT.failed, message: '{reason}' },
-  COVET_ERR_APP_EXISTS: { exit: EXIT.failed, message: 'An app named `{app}` exists already ({status}). Use `covet-pm reload {app}` for new code, or `--name` for a second one.' },
+  COVET_ERR_APP_EXISTS: { exit: EXIT.failed, message: 'An app named `{app}` exists already ({status}). {advice}' },
   COVET_ERR_APP_UNKNOWN: { exit: EXIT.failed, message: 'No app named `{app}`{near}. `covet-pm list` shows them.' },
   COVET_ERR_APP_BUSY: { exit: EXIT.failed, message: '`{app}` is {doing}; {verb} is refused until that ends. `covet-pm list` shows its progress.' },
   COVET_ERR_APP_NOT_RUNNING: { exit: EXIT.failed, message: '`{app}` is {status}; there is nothing to {verb}. `covet-pm start {app}` starts it.' },

@@ -18,7 +18,7 @@ export const INIT_PACKET_FDS_MAX = 64;
  *
  * | request | keys | reply | descriptors of the reply |
  * |---|---|---|---|
- * | hello  | min max | `hello version pid`, then one `group`, `member`, `worker`, `exited` each for what is held, then `end` | see below |
+ * | hello  | min max | `hello version pid resumed=0\|1` (1: a supervisor before this one was ready), then one `group`, `member`, `worker`, `exited` each for what is held, then `end` | see below |
  * | listen | group family=tcp4\|tcp6\|unix host port dual=0\|1 backlog slot halves=1\|2; unix: path uid gid | `listening port halves a b guard` (indices in the reuseport group) | [A, B, guard], [A], or the unix socket |
  * | append | group slot | `appended a b` | [A, B] or [A] |
  * | close  | group | `ok` | |
