@@ -33,6 +33,8 @@ export interface ItemSink {
 }
 
 interface Waiting {
+  /** Waits on after its answer, until the items end. */
+  readonly isSubscription?: boolean;
   readonly onResult: (result: unknown) => void;
   readonly onError: (error: Error) => void;
   readonly onProgress?: ((text: string) => void) | undefined;
@@ -41,7 +43,7 @@ interface Waiting {
 export class Connection {
   readonly #socket: Socket;
   readonly #waiting = new Map<number, Waiting>();
-  readonly #sinks = new Map<number, ItemSink>();
+  readonly #sinks = new Map<number, { readonly id: number; readonly sink: ItemSink }>();
   readonly #ended: Promise<void>;
   #lastId = 0;
   #lost: Error | null = null;
@@ -101,12 +103,16 @@ export class Connection {
     }
   }
 
-  /** Items go to `sink` from the very packet that carries the answer on: none is missed. */
+  /**
+   * Items go to `sink` from the very packet that carries the answer on: none is missed. A fault that the supervisor finds only after
+   * it has answered comes as an error with the request's id, and ends the subscription too.
+   */
   subscribe(method: string, params: unknown, sink: ItemSink): void {
-    this.#send(method, params, {
+    const id = this.#send(method, params, {
+      isSubscription: true,
       onResult: (result) => {
         const { subscription } = result as { subscription: number };
-        this.#sinks.set(subscription, sink);
+        this.#sinks.set(subscription, { id, sink });
         sink.opened(subscription);
       },
       onError: (error) => sink.end(0, error),
@@ -114,7 +120,7 @@ export class Connection {
   }
 
   unsubscribe(subscription: number): void {
-    if (!this.#sinks.delete(subscription) || this.#lost !== null) return;
+    if (this.#forget(subscription) === undefined || this.#lost !== null) return;
     this.#socket.write(`${JSON.stringify({ jsonrpc: '2.0', method: 'unsubscribe', params: { subscription } })}\n`);
   }
 
@@ -128,22 +134,26 @@ export class Connection {
     this.#socket.destroy();
   }
 
-  #send(method: string, params: unknown, waiting: Waiting): void {
+  #send(method: string, params: unknown, waiting: Waiting): number {
     const id = ++this.#lastId;
-    if (this.#lost !== null) return waiting.onError(this.#lost);
-    this.#waiting.set(id, waiting);
-    this.#socket.write(`${JSON.stringify({ jsonrpc: '2.0', id, method, params })}\n`);
+    if (this.#lost === null) {
+      this.#waiting.set(id, waiting);
+      this.#socket.write(`${JSON.stringify({ jsonrpc: '2.0', id, method, params })}\n`);
+    } else {
+      waiting.onError(this.#lost);
+    }
+    return id;
   }
 
   #take(message: RpcResponse | RpcNotification): void {
     if ('method' in message) return this.#notified(message);
     if (message.id === null) {
-      /* The supervisor could not tell which request it was: then it is the end of them all, and it hangs up. */
-      if ('error' in message) this.#lost ??= failureError(message.error);
+      /* The supervisor could not tell which request it was: then it is the end of them all. */
+      if ('error' in message) this.#socket.destroy(failureError(message.error));
       return;
     }
     const waiting = this.#waiting.get(message.id);
-    this.#waiting.delete(message.id);
+    if (waiting?.isSubscription !== true || 'error' in message) this.#waiting.delete(message.id);
     if ('result' in message) waiting?.onResult(message.result);
     else waiting?.onError(failureError(message.error));
   }
@@ -151,10 +161,16 @@ export class Connection {
   #notified(message: RpcNotification): void {
     if (message.method === 'progress') return this.#waiting.get(message.params.id)?.onProgress?.(message.params.text);
     const { params } = message;
-    const sink = this.#sinks.get(params.subscription);
-    if (!('end' in params)) return sink?.item(params.item);
-    this.#sinks.delete(params.subscription);
-    sink?.end(params.dropped);
+    if ('end' in params) this.#forget(params.subscription)?.end(params.dropped);
+    else this.#sinks.get(params.subscription)?.sink.item(params.item);
+  }
+
+  #forget(subscription: number): ItemSink | undefined {
+    const found = this.#sinks.get(subscription);
+    if (found === undefined) return undefined;
+    this.#sinks.delete(subscription);
+    this.#waiting.delete(found.id);
+    return found.sink;
   }
 
   #end(cause?: Error): void {
@@ -163,7 +179,6 @@ export class Connection {
         ? cause
         : new CovetError('COVET_ERR_CONTROL_LOST', { detail: cause ? `: ${cause.message}` : '' }, { cause });
     for (const { onError } of this.#waiting.values()) onError(this.#lost);
-    for (const sink of this.#sinks.values()) sink.end(0, this.#lost);
     this.#waiting.clear();
     this.#sinks.clear();
   }

@@ -87,6 +87,7 @@ function checkedScript({ script, cwd, interpreter }: AppConfig): string {
     const stat = statSync(path);
     if (stat.isDirectory()) throw new Error('it is a directory');
     if (!stat.isFile()) throw new Error('it is not a file');
+    if (interpreter === 'none' && (stat.mode & 0o111) === 0) throw new Error('it is not executable');
     accessSync(path, interpreter === 'none' ? constants.X_OK : constants.R_OK);
   });
   if (reason !== null) throw new CovetError('COVET_ERR_APP_SCRIPT', { path, reason });

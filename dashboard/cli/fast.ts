@@ -26,10 +26,7 @@ async function main(): Promise<number> {
   const command = readFast(process.argv.slice(2));
   if (command === null) return runFullCli();
   try {
-    const connection = await Connection.open(callerPaths());
-    const result = await perform(connection, command);
-    show(command, result);
-    connection.close();
+    show(command, await perform(command));
     return EXIT.done;
   } catch (error) {
     const isAbsent = error instanceof CovetError && error.code === 'COVET_ERR_SUPERVISOR_ABSENT';
@@ -39,7 +36,16 @@ async function main(): Promise<number> {
   }
 }
 
-function perform(connection: Connection, { verb, app, quiet }: FastCommand): Promise<unknown> {
+async function perform(command: FastCommand): Promise<unknown> {
+  const connection = await Connection.open(callerPaths());
+  try {
+    return await ask(connection, command);
+  } finally {
+    connection.close();
+  }
+}
+
+function ask(connection: Connection, { verb, app, quiet }: FastCommand): Promise<unknown> {
   switch (verb) {
     case 'list':
     case 'jlist':

@@ -12,9 +12,10 @@ export function bytes(count: number): string {
   return `${unit === 0 || value >= 99.95 ? Math.round(value) : value.toFixed(1)} ${BYTE_UNITS[unit]}`;
 }
 
-/** `840 ms`, `12s`, `3m 20s`, `5h 12m`, `9d 4h`: the two largest units. */
+/** `840 ms`, `3.4s`, `12s`, `3m 20s`, `5h 12m`, `9d 4h`: the two largest units. */
 export function duration(ms: number): string {
   if (ms < 1_000) return `${Math.round(ms)} ms`;
+  if (ms < 9_950) return `${(ms / 1_000).toFixed(1)}s`;
   const seconds = Math.floor(ms / 1_000);
   if (seconds < 60) return `${seconds}s`;
   const minutes = Math.floor(seconds / 60);
