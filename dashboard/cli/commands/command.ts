@@ -61,7 +61,11 @@ function usageError(error: CommanderError, at: Command): Error {
     case 'commander.unknownOption':
       return new CovetError('COVET_ERR_USAGE_FLAG', { got, command: at.name(), near: nearMatch(got, flagsOf(at)) });
     case 'commander.optionMissingArgument':
-      return new CovetError('COVET_ERR_USAGE_VALUE', { option: got, expected: 'followed by a value', got: 'none' });
+      return new CovetError('COVET_ERR_USAGE_VALUE', {
+        option: /--[\w-]+/.exec(got)?.[0] ?? got,
+        expected: 'followed by a value',
+        got: 'none',
+      });
     case 'commander.missingArgument':
       return new CovetError('COVET_ERR_USAGE_MISSING', { expected: `\`<${got}>\``, usage });
     case 'commander.excessArguments':

@@ -111,7 +111,7 @@ test('a script that cannot be run is named, with why', (t) => {
   assert.match(fault(cwd, { script: 'sub' }).message, /sub: it is a directory\.$/);
   assert.match(fault(cwd, { script: '/dev/null' }).message, /it is not a file\.$/);
   assert.match(fault(cwd, { script: 'app.js/x' }).message, /there is no such file/);
-  assert.match(fault(cwd, { script: 'app.js', fields: { interpreter: 'none' } }).message, /it is not executable/);
+  assert.match(fault(cwd, { script: './app.js', fields: { interpreter: 'none' } }).message, /it is not executable/);
 });
 
 test('a config file that is none, and a folder that is none', (t) => {

@@ -1,0 +1,209 @@
+/**
+ * The bin as it is installed (dist/covet-pm.cjs), fast path and full CLI alike, against a control server of this test: what goes to
+ * stdout, what to stderr, and the exit code.
+ */
+import assert from 'node:assert/strict';
+import { spawn, type ChildProcess } from 'node:child_process';
+import { chmodSync, mkdirSync, mkdtempSync, rmSync, writeFileSync } from 'node:fs';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { test, type TestContext } from 'node:test';
+import { packageRoot } from '../../../native/index.ts';
+import { FakeSupervisor, type Peer } from '../fake-supervisor.ts';
+import { app, describeView, list, stopView } from '../views.ts';
+
+const BIN = join(packageRoot(), 'dist', 'covet-pm.cjs');
+const NOBODY = 65_534;
+
+interface Result {
+  readonly code: number | null;
+  readonly stdout: string;
+  readonly stderr: string;
+}
+
+function start(home: string, argv: readonly string[], options: { env?: Record<string, string>; asNobody?: boolean } = {}): ChildProcess {
+  const env = { PATH: process.env['PATH'] ?? '', COVET_HOME: home, ...options.env };
+  /* Root may read and enter everything; what another user may not is tried as one. */
+  const user = options.asNobody && process.getuid!() === 0 ? ['setpriv', `--reuid=${NOBODY}`, `--regid=${NOBODY}`, '--clear-groups'] : [];
+  const [program = '', ...args] = [...user, process.execPath, BIN, ...argv];
+  return spawn(program, args, { env, stdio: ['ignore', 'pipe', 'pipe'] });
+}
+
+async function ended(child: ChildProcess): Promise<Result> {
+  let stdout = '';
+  let stderr = '';
+  child.stdout!.on('data', (chunk) => (stdout += String(chunk)));
+  child.stderr!.on('data', (chunk) => (stderr += String(chunk)));
+  const code = await new Promise<number | null>((resolve) => child.on('close', resolve));
+  return { code, stdout, stderr };
+}
+
+const run = (...[home, argv, options]: Parameters<typeof start>) => ended(start(home, argv, options));
+
+async function fake(t: TestContext, answers: Record<string, (peer: Peer) => void>): Promise<FakeSupervisor> {
+  const server = await FakeSupervisor.listen(answers);
+  t.after(() => server.close());
+  return server;
+}
+
+function emptyHome(t: TestContext): string {
+  const home = mkdtempSync(join(tmpdir(), 'covet-bin-'));
+  t.after(() => rmSync(home, { recursive: true, force: true }));
+  return home;
+}
+
+test('without a supervisor list is empty and exits 3, kill has nothing to do, the rest says so', async (t) => {
+  const home = emptyHome(t);
+  assert.deepEqual(await run(home, ['list', '--json']), {
+    code: 3,
+    stdout: '{"apiVersion":1,"init":null,"supervisor":null,"apps":[]}\n',
+    stderr: '',
+  });
+  assert.deepEqual(await run(home, ['jlist']), { code: 3, stdout: '[]\n', stderr: '' });
+  assert.equal((await run(home, ['ls'])).code, 3);
+  assert.deepEqual(await run(home, ['kill']), { code: 0, stdout: '', stderr: 'No supervisor runs.\n' });
+  for (const argv of [['ping'], ['stop', 'web'], ['logs', 'web'], ['doctor'], ['events']]) {
+    assert.deepEqual(await run(home, argv), {
+      code: 3,
+      stdout: '',
+      stderr: `error No supervisor runs for ${home}. \`covet-pm start app.js\` starts one.\n`,
+    });
+  }
+});
+
+test('data goes to stdout, also from a command with flags that only the full CLI knows', async (t) => {
+  const server = await fake(t, {
+    list: (peer) => peer.answer(list(app())),
+    describe: (peer) => peer.answer(describeView()),
+    stop: (peer) => peer.answer(stopView()),
+  });
+  assert.match((await run(server.home, ['list'])).stdout, /^name .*\nweb +online/);
+  assert.equal(JSON.parse((await run(server.home, ['list', '--json'])).stdout).apps[0].name, 'web');
+  assert.match((await run(server.home, ['describe', 'web', '--show-env'])).stdout, /^web {2}online/);
+  assert.deepEqual(await run(server.home, ['stop', 'web', '-q']), { code: 0, stdout: '', stderr: '' });
+  assert.match((await run(server.home, ['stop', 'web', '--deadline', '5000'])).stdout, /^web is stopped\./);
+  assert.match((await run(server.home, ['list'], { env: { FORCE_COLOR: '1' } })).stdout, /\u001b\[32monline/);
+  assert.doesNotMatch((await run(server.home, ['list', '--no-color'], { env: { FORCE_COLOR: '1' } })).stdout, /\u001b/);
+});
+
+test('a failed operation is a sentence and exit 1; with --json an object on stdout', async (t) => {
+  const server = await fake(t, {
+    reload: (peer) => peer.refuse('COVET_ERR_RELOAD_FAILED', { app: 'web', generation: 4, reason: 'slot 0 exited with 1.' }),
+  });
+  const sentence = 'Reload of `web` to generation 4 failed: slot 0 exited with 1. The old workers serve on.';
+  assert.deepEqual(await run(server.home, ['reload', 'web']), { code: 1, stdout: '', stderr: `error ${sentence}\n` });
+  const { code, stdout } = await run(server.home, ['reload', 'web', '--json']);
+  assert.equal(code, 1);
+  assert.deepEqual(JSON.parse(stdout).error.code, 'COVET_ERR_RELOAD_FAILED');
+  assert.deepEqual(JSON.parse(stdout).error.message, sentence);
+});
+
+test('start of a name that is no file runs the stopped app of that name', async (t) => {
+  const server = await fake(t, {
+    list: (peer) => peer.answer(list(app({ name: 'web', status: 'stopped' }))),
+    startStopped: (peer) => peer.answer({ apiVersion: 1, app: app() }),
+  });
+  assert.equal((await run(server.home, ['start', 'web'])).stdout, 'web is online with 2 workers.\n');
+  assert.deepEqual((await server.received('startStopped')).params, { app: 'web' });
+  assert.match((await run(server.home, ['start', 'wbe'])).stderr, /^error Cannot run .*\/wbe: there is no such file\./);
+});
+
+test('start sends the caller’s environment and a complete config', async (t) => {
+  const server = await fake(t, { start: (peer) => peer.answer({ apiVersion: 1, app: app() }) });
+  const script = join(server.home, 'my.app.js');
+  writeFileSync(script, '');
+  const result = await run(server.home, ['start', script, '-i', '2', '--', '-v'], { env: { SECRET: 'x' } });
+  assert.equal(result.code, 0, result.stderr);
+  const { config, env } = (await server.received('start')).params as { config: Record<string, unknown>; env: Record<string, string> };
+  assert.equal(config['name'], 'my.app');
+  assert.equal(config['script'], script);
+  assert.deepEqual(config['args'], ['-v']);
+  assert.equal(config['killTimeoutMs'], 5_000);
+  assert.equal(env['SECRET'], 'x');
+});
+
+test('Ctrl-C ends the waiting, says that the operation goes on, and exits 130', async (t) => {
+  const server = await fake(t, { reload: () => undefined });
+  for (const argv of [
+    ['reload', 'web'],
+    ['reload', 'web', '--update-env'],
+  ]) {
+    server.sent.length = 0;
+    const child = start(server.home, argv);
+    const result = ended(child);
+    await server.received('reload');
+    child.kill('SIGINT');
+    assert.deepEqual(await result, {
+      code: 130,
+      stdout: '',
+      stderr: '`reload web` goes on in the supervisor; `covet-pm list` shows how it stands.\n',
+    });
+  }
+});
+
+test('a deadline exits 124', async (t) => {
+  const server = await fake(t, { reload: () => undefined });
+  assert.deepEqual(await run(server.home, ['reload', 'web', '--deadline', '50']), {
+    code: 124,
+    stdout: '',
+    stderr: 'error `reload` did not end within 50 ms.\n',
+  });
+});
+
+test('a supervisor that dies before it answers is told apart from one that is not there', async (t) => {
+  const server = await fake(t, { stop: (peer) => peer.socket.destroy() });
+  const result = await run(server.home, ['stop', 'web']);
+  assert.equal(result.code, 1);
+  assert.match(result.stderr, /ended before it answered/);
+});
+
+test('a reader that leaves ends the command quietly', async (t) => {
+  const server = await fake(t, {
+    logs: (peer) => {
+      peer.answer({ subscription: 1 });
+      for (let i = 0; i < 5_000; i++) peer.notify('item', { subscription: 1, item: { app: 'web', stream: 'out', line: 'x'.repeat(100) } });
+    },
+  });
+  const child = start(server.home, ['logs', 'web', '-f']);
+  child.stdout!.once('data', () => child.stdout!.destroy());
+  const code = await new Promise<number | null>((resolve) => child.on('close', resolve));
+  assert.equal(code, 141);
+});
+
+test('logs end with the last line, and say what was left out', async (t) => {
+  const server = await fake(t, {
+    logs: (peer) => {
+      peer.answer({ subscription: 1 });
+      peer.notify('item', { subscription: 1, item: { app: 'web', stream: 'out', line: 'ü \u001b[2J' } });
+      peer.notify('item', { subscription: 1, end: true, dropped: 2 });
+    },
+  });
+  const left = '2 lines were left out: this terminal did not keep up.\n';
+  assert.deepEqual(await run(server.home, ['logs']), { code: 0, stdout: 'web | ü \u001b[2J\n', stderr: left });
+  assert.equal((await run(server.home, ['logs', 'web'])).stdout, 'ü \u001b[2J\n');
+  assert.equal((await run(server.home, ['logs', 'web', '--json'])).stdout, '{"app":"web","stream":"out","line":"ü \\u001b[2J"}\n');
+});
+
+test('another user’s home, supervisor and script are refused, each by name', async (t) => {
+  const base = emptyHome(t);
+  chmodSync(base, 0o755);
+  const home = join(base, 'theirs');
+  mkdirSync(join(home, 'run'), { recursive: true });
+  const script = join(base, 'secret.js');
+  writeFileSync(script, '');
+  chmodSync(script, 0o000);
+  chmodSync(join(home, 'run'), 0o000);
+  t.after(() => chmodSync(join(home, 'run'), 0o700));
+  const options = { asNobody: true };
+  const me = process.getuid!();
+  const closed = await run(home, ['list'], options);
+  assert.equal(closed.code, 1);
+  assert.match(closed.stderr, new RegExp(`belongs to uid ${me}, you are uid ${me === 0 ? NOBODY : me}`));
+  const unreadable = await run(join(base, 'none'), ['start', script], options);
+  assert.equal(unreadable.code, 1);
+  assert.match(unreadable.stderr, /secret\.js: permission denied/);
+  writeFileSync(join(base, 'fine.js'), '');
+  const unwritable = await run('/usr/covet', ['start', join(base, 'fine.js')], me === 0 ? options : {});
+  assert.equal(unwritable.code, 1);
+  assert.match(unwritable.stderr, /Cannot use \/usr\/covet as COVET_HOME: .*(EACCES|permission denied|EROFS)/);
+});
