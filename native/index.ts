@@ -110,9 +110,9 @@ export function binary(name: 'covet.node' | 'covet-init' | 'covet-exec'): string
   const root = packageRoot();
   const path = join(root, 'prebuilds', `linux-${process.arch}`, name);
   if (existsSync(path)) return path;
-  throw new Error(
-    `Expected ${name} for linux-${process.arch} in the package, found none. Build it (needs g++, make, python3): node ${join(root, 'scripts', 'build-native.mjs')}`,
-  );
+  // A clone has both packages; an installed covet-pm has not, for nobody else needs them.
+  const build = `npm install --prefix ${root} --no-save node-gyp@12 node-addon-api@8 && node ${join(root, 'scripts', 'build-native.mjs')}`;
+  throw new Error(`Expected ${name} for linux-${process.arch} in the package, found none. With g++, make and python3 this builds it: ${build}`);
 }
 
 let loaded: Native | undefined;
