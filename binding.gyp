@@ -27,8 +27,10 @@
     {
       'target_name': 'covet',
       'sources': ['<!@(find <(root)/native/addon <(root)/native/sys -name "*.cc" | sort)'],
-      'cflags': ['-isystem <(node_addon_api)', '-isystem <(node_root_dir)/include/node'],
-      'defines': ['NAPI_VERSION=9', 'NAPI_DISABLE_CPP_EXCEPTIONS'],
+      # Hidden: what nothing of the addon calls is left out, and with it what that would ask of a newer glibc.
+      'cflags': ['-fvisibility=hidden', '-isystem <(node_addon_api)', '-isystem <(node_root_dir)/include/node'],
+      # A thread that is terminated inside a call into JS cannot throw: node-addon-api would abort the process.
+      'defines': ['NAPI_VERSION=9', 'NAPI_DISABLE_CPP_EXCEPTIONS', 'NODE_API_SWALLOW_UNTHROWABLE_EXCEPTIONS'],
       'libraries': ['-lpthread'],
     },
     {

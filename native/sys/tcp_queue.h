@@ -14,7 +14,7 @@ struct TcpQueue {
   uint32_t max;
 };
 
-// depth and max are 0 unless the socket listens. Fails with EBADF, ENOTSOCK, EOPNOTSUPP or ENOPROTOOPT (not TCP).
+// depth and max are 0 unless the socket listens. Fails with EBADF, ENOTSOCK, EOPNOTSUPP (which libuv names ENOTSUP) or ENOPROTOOPT (not TCP).
 Result<TcpQueue> tcpQueue(int socket);
 
 }  // namespace covet
