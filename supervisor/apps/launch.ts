@@ -3,7 +3,7 @@
  * generation, with real paths, so that a release directory that moves under `current` does not change a generation half-way.
  */
 import { execFile } from 'node:child_process';
-import { readFileSync, realpathSync, statSync } from 'node:fs';
+import { existsSync, readFileSync, realpathSync, statSync } from 'node:fs';
 import { createRequire } from 'node:module';
 import { basename, extname, isAbsolute, join } from 'node:path';
 import { pathToFileURL } from 'node:url';
@@ -38,7 +38,9 @@ export async function resolveLaunch(config: AppConfig, ownNode: string): Promise
   const extension = extname(config.script);
   const interpreter = config.interpreter ?? INTERPRETERS[extension] ?? 'none';
   if (interpreter === 'none') {
-    const program = config.script.includes('/') ? realPath(isAbsolute(config.script) ? config.script : join(cwd, config.script)) : config.script;
+    const local = isAbsolute(config.script) ? config.script : join(cwd, config.script);
+    // A bare name that is no file here is a program of PATH.
+    const program = config.script.includes('/') || existsSync(local) ? realPath(local) : config.script;
     return { file: program, args: config.args, cwd, isNode: false, nodeVersion: '', fingerprint: program.includes('/') ? fingerprint(program) : '', scriptPath: program };
   }
   const script = realPath(isAbsolute(config.script) ? config.script : join(cwd, config.script));
