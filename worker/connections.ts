@@ -74,12 +74,12 @@ export class Connections {
 
   /** Once per thread, before the app's first line. */
   watch(): void {
-    const connections = this;
+    const before = (server: Server, event: string | symbol, args: readonly unknown[]) => this.#before(server, event, args);
     Object.defineProperty(Server.prototype, 'emit', {
       configurable: true,
       writable: true,
       value: function emit(this: Server, event: string | symbol, ...args: unknown[]): boolean {
-        connections.#before(this, event, args);
+        before(this, event, args);
         return EventEmitter.prototype.emit.call(this, event, ...args);
       },
     });

@@ -50,10 +50,10 @@ function adopt({ native, connections }: HandoverParts, record: ServerRecord, fd:
   const handle = listening === null ? null : makeConnectionHandle(listening);
   if (listening === null || handle === null || handle.open(fd) !== 0) return native.closeFd(fd);
   const connection = connections.during(() => listening.onconnection(0, handle));
-  if (connection === null) return;
   // For its parser it is new, and might wait a minute for a first request; for its client it is a kept-alive one.
-  const { keepAliveTimeout = 0 } = record.server as HttpServer;
-  if (connection.kind !== 'http1' || keepAliveTimeout === 0) return;
+  if (connection?.kind !== 'http1') return;
+  const { keepAliveTimeout } = record.server as HttpServer;
+  if (keepAliveTimeout === 0) return;
   connection.isInherited = true;
   connection.carrier.setTimeout(keepAliveTimeout + KEEP_ALIVE_BUFFER_MS);
 }

@@ -32,15 +32,13 @@ export class IdleFinder {
   #guard(socket: Socket): void {
     if (this.#guarded.has(socket)) return;
     this.#guarded.add(socket);
-    const finder = this;
+    const note = () => this.#noted?.add(socket) !== undefined;
     const destroy = socket.destroy;
     Object.defineProperty(socket, 'destroy', {
       configurable: true,
       writable: true,
       value: function guardedDestroy(this: Socket, error?: Error): Socket {
-        if (finder.#noted === null) return destroy.call(this, error);
-        finder.#noted.add(this);
-        return this;
+        return note() ? this : destroy.call(this, error);
       },
     });
   }

@@ -22,6 +22,8 @@ import { SignalWatch } from './signals.ts';
 import { ThreadHub } from './threads.ts';
 
 export class MainThread implements Report {
+  readonly #boot: WorkerBoot;
+  readonly #wires: Wires | null;
   readonly #channel: Channel;
   readonly #serving: Serving;
   readonly #ipc: Ipc;
@@ -31,17 +33,23 @@ export class MainThread implements Report {
   #drained: DrainCounts | null = null;
 
   constructor(boot: WorkerBoot, wires: Wires | null) {
+    this.#boot = boot;
+    this.#wires = wires;
     this.#channel = new Channel(boot.channel, (message) => guarded('a message of the supervisor', () => this.#heard(message), undefined));
     this.#serving = new Serving(boot, wires, this);
     this.#ipc = new Ipc(this.#channel, () => (this.#isReady = true));
     this.#signals = new SignalWatch(this);
     this.#threads = new ThreadHub(this);
+  }
+
+  start(): void {
     this.#sayHello();
     this.#ipc.install();
     this.#signals.start();
     this.#threads.watch();
-    if (wires !== null) this.#listenToHandoff(wires);
-    if (boot.mode === 'cluster') installClusterFacade(boot.slot, this.#ipc, this.#serving.servers);
+    this.#serving.start();
+    if (this.#wires !== null) this.#listenToHandoff(this.#wires);
+    if (this.#boot.mode === 'cluster') installClusterFacade(this.#boot.slot, this.#ipc, this.#serving.servers);
   }
 
   tell(message: WorkerMessage): boolean {

@@ -29,7 +29,7 @@ function start(): void {
 function startMainThread(boot: WorkerBoot, addon: Native | null): void {
   // Node's own sweep ends at the first hole: nothing of ours may reach the app's children.
   addon?.setCloexecFrom(FIRST_INHERITED_FD);
-  new MainThread(boot, addon === null ? null : { native: addon, handoff: new addon.PacketSocket(boot.handoff) });
+  new MainThread(boot, addon === null ? null : { native: addon, handoff: new addon.PacketSocket(boot.handoff) }).start();
 }
 
 function startThread(boot: WorkerBoot, addon: Native | null): void {
@@ -39,6 +39,7 @@ function startThread(boot: WorkerBoot, addon: Native | null): void {
     () => serving.tellListening(),
   );
   const serving = new Serving(boot, wires, report);
+  serving.start();
 }
 
 function loadAddon(): Native | null {

@@ -21,6 +21,7 @@ export interface Wires {
 
 export class Serving {
   readonly servers: Servers;
+  readonly #boot: WorkerBoot;
   readonly #connections: Connections;
   readonly #wires: Wires | null;
   readonly #report: Report;
@@ -30,20 +31,23 @@ export class Serving {
   #heirFd: number | null = null;
 
   constructor(boot: WorkerBoot, wires: Wires | null, report: Report) {
+    this.#boot = boot;
     this.#wires = wires;
     this.#report = report;
     this.servers = new Servers(report);
     this.#connections = new Connections(this.servers);
+  }
+
+  /** Before the app's first line. */
+  start(): void {
+    const wires = this.#wires;
     this.#connections.watch();
     watchListening({
       servers: this.servers,
-      lending: wires === null || !boot.lend ? null : { native: wires.native, lender: new Lender(wires.native, wires.handoff) },
+      lending: wires === null || !this.#boot.lend ? null : { native: wires.native, lender: new Lender(wires.native, wires.handoff) },
     });
-    showFace({
-      info: { app: boot.app, slot: boot.slot, generation: boot.generation },
-      hooks: this.#hooks,
-      ready: () => report.tell({ t: 'ready' }),
-    });
+    const { app, slot, generation } = this.#boot;
+    showFace({ info: { app, slot, generation }, hooks: this.#hooks, ready: () => this.#report.tell({ t: 'ready' }) });
   }
 
   /** An older worker of this app has connections for us. */

@@ -17,11 +17,15 @@ type ToThreads =
   | { readonly to: 'threads'; readonly ask: 'drain'; readonly order: DrainOrder };
 type ToMain = { readonly to: 'main'; readonly thread: number; readonly message: WorkerMessage };
 
-/** node:worker_threads' class as it is; @types/node gives it the web's. */
-interface Broadcast {
-  onmessage: (event: { readonly data: ToThreads | ToMain }) => void;
-  postMessage(message: ToThreads | ToMain): void;
-  unref(): void;
+type Heard = ToThreads | ToMain;
+
+/** node:worker_threads' class as it is; @types/node gives it the web's. Keeps no thread alive. */
+function openBroadcast(onMessage: (message: Heard) => void): (message: Heard) => void {
+  const channel = new BroadcastChannel(NAME) as unknown as EventTarget & { postMessage(message: Heard): void; unref(): void };
+  channel.addEventListener('message', (event) => onMessage((event as Event & { data: Heard }).data));
+  channel.unref();
+  // oxlint-disable-next-line unicorn/require-post-message-target-origin -- an argument of windows
+  return (message) => channel.postMessage(message);
 }
 
 /** The main thread's side. */
@@ -30,7 +34,7 @@ export class ThreadHub {
   /** Thread id → what it listens on, and whether that is its own. */
   readonly #listeners = new Map<number, Map<string, WorkerMessage>>();
   readonly #draining = new Map<number, (counts: DrainCounts | null) => void>();
-  #channel: Broadcast | null = null;
+  #post: ((message: Heard) => void) | null = null;
 
   constructor(report: Report) {
     this.#report = report;
@@ -54,18 +58,16 @@ export class ThreadHub {
     const counts = [...this.#listeners.keys()].map(
       (thread) => new Promise<DrainCounts | null>((resolve) => this.#draining.set(thread, resolve)),
     );
-    if (counts.length > 0) this.#channel?.postMessage({ to: 'threads', ask: 'drain', order });
+    if (counts.length > 0) this.#post?.({ to: 'threads', ask: 'drain', order });
     return Promise.all(counts);
   }
 
   #open(): void {
-    if (this.#channel !== null) return;
-    this.#channel = new BroadcastChannel(NAME) as unknown as Broadcast;
-    this.#channel.onmessage = ({ data }) => {
-      if (data.to === 'main') this.#heard(data);
-    };
-    this.#channel.unref();
-    this.#channel.postMessage({ to: 'threads', ask: 'who' });
+    if (this.#post !== null) return;
+    this.#post = openBroadcast((message) => {
+      if (message.to === 'main') this.#heard(message);
+    });
+    this.#post({ to: 'threads', ask: 'who' });
   }
 
   #heard({ thread, message }: ToMain): void {
@@ -97,7 +99,7 @@ export class ThreadHub {
 export class ThreadReport implements Report {
   readonly #onDrain: (order: DrainOrder) => void;
   readonly #onWho: () => void;
-  #channel: Broadcast | null = null;
+  #post: ((message: Heard) => void) | null = null;
 
   constructor(onDrain: (order: DrainOrder) => void, onWho: () => void) {
     this.#onDrain = onDrain;
@@ -105,19 +107,12 @@ export class ThreadReport implements Report {
   }
 
   tell(message: WorkerMessage): boolean {
-    this.#open().postMessage({ to: 'main', thread: threadId, message });
-    return true;
-  }
-
-  #open(): Broadcast {
-    if (this.#channel !== null) return this.#channel;
-    this.#channel = new BroadcastChannel(NAME) as unknown as Broadcast;
-    this.#channel.onmessage = ({ data }) => {
-      if (data.to === 'main') return;
-      if (data.ask === 'drain') this.#onDrain(data.order);
+    this.#post ??= openBroadcast((heard) => {
+      if (heard.to === 'main') return;
+      if (heard.ask === 'drain') this.#onDrain(heard.order);
       else this.#onWho();
-    };
-    this.#channel.unref();
-    return this.#channel;
+    });
+    this.#post({ to: 'main', thread: threadId, message });
+    return true;
   }
 }

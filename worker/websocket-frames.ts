@@ -55,7 +55,7 @@ export class FrameTracker {
       if (this.#head.length > HEAD_BYTES_MAX) this.#where = 'unknown';
       return chunk.length;
     }
-    this.#where = /^HTTP\/1\.1 101 /.test(this.#head) ? 'frameHead' : 'unknown';
+    this.#where = this.#head.startsWith('HTTP/1.1 101 ') ? 'frameHead' : 'unknown';
     this.#head = '';
     return end + 4 - before;
   }
