@@ -22,7 +22,7 @@ export async function runForeground(core: SupervisorCore, text: string): Promise
     core.events.on('event', (event) => event.type === 'app.changed' && event.app === config.name && (event.to === 'failed' || event.to === 'stopped') && resolve());
   });
   core.init.on('signal', (name) => {
-    if (name === 'SIGHUP') return core.logs.reopen();
+    if (name === 'SIGHUP') return core.lookAround();
     if (wasSignalled) for (const app of core.apps.values()) for (const generation of app.generations.values()) generation.kill(`a second ${name}`);
     wasSignalled = true;
     void core.stopAll(`${name} was sent`);

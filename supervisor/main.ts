@@ -35,7 +35,7 @@ async function main(): Promise<void> {
     return end(await runForeground(core, run));
   }
   core.init.on('signal', (name) => {
-    if (name === 'SIGHUP') return core.logs.reopen();
+    if (name === 'SIGHUP') return core.lookAround();
     void core.stopAll(`${name} was sent to covet-init`).then(() => end(0));
   });
   core.init.tell('ready');

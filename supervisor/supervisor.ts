@@ -85,6 +85,12 @@ export class SupervisorCore {
     if (this.isStopping) throw new CovetError('COVET_ERR_SUPERVISOR_STOPPING');
   }
 
+  /** SIGHUP: looks after what others may have changed under us. */
+  lookAround(): void {
+    this.logs.reopen();
+    for (const app of this.apps.values()) for (const slot of app.current()) app.host.checkSockets(slot);
+  }
+
   /** Drains and ends every app; what is wanted stays on disk. */
   async stopAll(reason: string): Promise<void> {
     if (!this.isStopping) this.events.announce({ type: 'supervisor.stopping', reason });

@@ -110,7 +110,7 @@ export class AppHost implements SlotHost {
     const uptimeMs = Math.round(this.env.nowMs() - worker.startedMs);
     if (!expected) app.lastExit = `worker ${slot.index} (generation ${slot.generation}, pid ${worker.pid}) ${describeEnd(end)} after ${uptimeMs} ms`;
     app.deps.events.announce({ type: 'worker.exited', app: app.name, slot: slot.index, generation: slot.generation, pid: worker.pid, ...signalName(end), uptimeMs, expected });
-    this.#checkSockets(slot);
+    this.checkSockets(slot);
   }
 
   onMessage(): void {
@@ -167,6 +167,16 @@ export class AppHost implements SlotHost {
     });
   }
 
+  /** A lent socket that its worker shut down would take nobody's connection any more: it is put back. */
+  checkSockets(slot: Slot): void {
+    for (const listener of this.listenersOf(slot)) {
+      if (listener.queued(slot.index, slot.half) !== null) continue;
+      const reason = 'its worker shut the socket down';
+      listener.revive(slot.index, slot.half);
+      this.#app.deps.events.announce({ type: 'listener.rebuilt', app: this.#app.name, listener: listener.key, slot: slot.index, reason });
+    }
+  }
+
   async prepareFolders(): Promise<void> {
     const app = this.#app;
     await app.deps.logs.open(app.name, app.config.logs);
@@ -183,16 +193,6 @@ export class AppHost implements SlotHost {
 
   #leaveListeners(slot: Slot): void {
     for (const listener of this.listenersOf(slot)) listener.markClosed(slot.generation, slot.index);
-  }
-
-  /** A lent socket that its worker shut down would take nobody's connection any more: it is put back. */
-  #checkSockets(slot: Slot): void {
-    for (const listener of this.listenersOf(slot)) {
-      if (listener.queued(slot.index, slot.half) !== null) continue;
-      const reason = 'its worker shut the socket down';
-      listener.revive(slot.index, slot.half);
-      this.#app.deps.events.announce({ type: 'listener.rebuilt', app: this.#app.name, listener: listener.key, slot: slot.index, reason });
-    }
   }
 
   #sayDegraded(reason: string | null): void {

@@ -77,6 +77,7 @@ export class Listener {
   /** The socket of a slot on a half: opens the listener, or grows it by that slot's pair. Throws InitError. */
   lend(slot: number, half: Half, backlog: number): Promise<number> {
     return this.#inTurn(async () => {
+      if (this.#sockets?.isUnlinked === true) await this.#remake();
       this.#sockets ??= await this.#open(slot, half, backlog);
       this.#sockets.backlog = backlog;
       return this.#sockets.lend(slot, half);
@@ -184,6 +185,13 @@ export class Listener {
     this.#half = half;
     this.#enter('open', 'listens');
     return sockets;
+  }
+
+  /** The workers that have the old socket keep it, for what waits in its queue. */
+  async #remake(): Promise<void> {
+    const old = this.#sockets;
+    this.#sockets = null;
+    await old?.close();
   }
 
   async #shut(condition: 'refusing' | 'closed', reason: string): Promise<void> {

@@ -2,6 +2,7 @@
  * One listener's sockets in covet-init, by slot and half, with their indices in the kernel's reuseport group. Opened by the first slot
  * that asks and grown by a pair for each further one; a pair is never taken out, for that would renumber the others (PITFALLS 4).
  */
+import { statSync } from 'node:fs';
 import type { Env } from '../env.ts';
 import type { InitClient } from '../init/init-client.ts';
 import type { Address } from './address.ts';
@@ -39,6 +40,8 @@ export class Sockets {
   readonly address: Address;
   readonly dispatch: 'bpf' | 'hash' | 'shared';
   backlog: number;
+  /** Of a Unix socket's file, when it was made. */
+  readonly #inode: number | null;
 
   /** Throws InitError: EADDRINUSE, EACCES and whatever else bind(2) and listen(2) say. */
   static async open(env: Env, init: InitClient, order: SocketsOrder): Promise<Sockets> {
@@ -56,7 +59,13 @@ export class Sockets {
     this.dispatch = order.address.kind === 'unix' ? 'shared' : fds[1] === undefined ? 'hash' : 'bpf';
     // A member of the group that is never lent: the program is attached through it.
     this.#guard = fds[2] === undefined ? null : { fd: fds[2], index: Number(fields['guard']) };
+    this.#inode = inodeOf(this.address);
     this.#put(order.slot, order.half, fields, fds);
+  }
+
+  /** An app that unlinks its path before it listens took the socket out of the file system: nobody can connect to it any more. */
+  get isUnlinked(): boolean {
+    return this.#inode !== null && inodeOf(this.address) !== this.#inode;
   }
 
   /** The socket of a slot, made when it is its first. */
@@ -129,6 +138,10 @@ function addressFields({ address, useBpf, uid, gid }: SocketsOrder): Record<stri
 function addressOf(asked: Address, fields: Readonly<Record<string, string>>): Address {
   if (asked.kind === 'unix') return asked;
   return { ...asked, host: fields['host'] ?? asked.host, port: Number(fields['port']), dual: asked.dual && fields['family'] !== 'tcp4' };
+}
+
+function inodeOf(address: Address): number | null {
+  return address.kind === 'unix' ? (statSync(address.path, { throwIfNoEntry: false })?.ino ?? null) : null;
 }
 
 function need<T>(value: T | undefined): T {
