@@ -61,7 +61,7 @@ export class Ipc {
       return;
     }
     this.#isConnected = false;
-    define('channel', undefined);
+    define('channel', null);
     process.nextTick(() => {
       process.emit('disconnect');
       this.onDisconnected();
@@ -77,12 +77,11 @@ export class Ipc {
       return false;
     }
     if (message === undefined) throw failure('ERR_MISSING_ARGS', 'The "message" argument must be specified', TypeError);
-    if (!['string', 'object', 'number', 'boolean'].includes(typeof message))
-      throw failure(
-        'ERR_INVALID_ARG_TYPE',
-        `The "message" argument must be one of type string, object, number, or boolean. Received type ${typeof message}`,
-        TypeError,
-      );
+    if (!['string', 'object', 'number', 'boolean'].includes(typeof message)) {
+      const received = typeof message === 'function' ? `function ${message.name}` : `type ${typeof message} (${String(message)})`;
+      const text = `The "message" argument must be one of type string, object, number, or boolean. Received ${received}`;
+      throw failure('ERR_INVALID_ARG_TYPE', text, TypeError);
+    }
     // A socket or server cannot cross: the supervisor is no place for an app's handles.
     if (handle !== undefined && handle !== null && typeof handle !== 'function')
       throw failure('ERR_INVALID_HANDLE_TYPE', 'This handle type cannot be sent', TypeError);

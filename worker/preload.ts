@@ -7,7 +7,7 @@
  */
 import { join } from 'node:path';
 import { isMainThread } from 'node:worker_threads';
-import { native, type Native } from '../native/index.ts';
+import { native } from '../native/index.ts';
 import type { WorkerBoot } from '../supervisor/protocol/worker-wire.ts';
 import { takeBoot } from './boot.ts';
 import { MainThread } from './main-thread.ts';
@@ -21,34 +21,31 @@ const FIRST_INHERITED_FD = 3;
 function start(): void {
   const boot = takeBoot(join(import.meta.dirname, 'preload.cjs'));
   if (boot === null) return;
-  const addon = loadAddon();
-  if (isMainThread) startMainThread(boot, addon);
-  else startThread(boot, addon);
+  const wires = openWires(boot);
+  if (isMainThread) new MainThread(boot, wires).start();
+  else startThread(boot, wires);
 }
 
-function startMainThread(boot: WorkerBoot, addon: Native | null): void {
-  // Node's own sweep ends at the first hole: nothing of ours may reach the app's children.
-  addon?.setCloexecFrom(FIRST_INHERITED_FD);
-  new MainThread(boot, addon === null ? null : { native: addon, handoff: new addon.PacketSocket(boot.handoff) }).start();
+/** Without the addon, or the hand-off, there is still the channel. */
+function openWires({ handoff }: WorkerBoot): Wires | null {
+  try {
+    const addon = native();
+    // Node's own sweep ends at the first hole: nothing of ours may reach the app's children.
+    addon.setCloexecFrom(FIRST_INHERITED_FD);
+    return { native: addon, handoff: new addon.PacketSocket(isMainThread ? handoff : addon.duplicate(handoff)) };
+  } catch (error) {
+    say(`no socket can be lent (${error instanceof Error ? error.message : String(error)}): this app binds its own addresses, ignoring`);
+    return null;
+  }
 }
 
-function startThread(boot: WorkerBoot, addon: Native | null): void {
-  const wires: Wires | null = addon === null ? null : { native: addon, handoff: new addon.PacketSocket(addon.duplicate(boot.handoff)) };
+function startThread(boot: WorkerBoot, wires: Wires | null): void {
   const report = new ThreadReport(
     (order) => serving.isDraining || serving.drain(order, (counts) => report.tell({ t: 'drained', counts })),
     () => serving.tellListening(),
   );
   const serving = new Serving(boot, wires, report);
   serving.start();
-}
-
-function loadAddon(): Native | null {
-  try {
-    return native();
-  } catch (error) {
-    say(`the addon does not load (${error instanceof Error ? error.message : String(error)}): this app binds its own addresses, ignoring`);
-    return null;
-  }
 }
 
 guarded('the preload', start, undefined);

@@ -6,7 +6,7 @@
  */
 import { spawn, type ChildProcess } from 'node:child_process';
 import { EventEmitter, once } from 'node:events';
-import { renameSync } from 'node:fs';
+import { linkSync, renameSync } from 'node:fs';
 import { createServer, Socket, type Server } from 'node:net';
 import { join } from 'node:path';
 import type { TestContext } from 'node:test';
@@ -25,7 +25,7 @@ import {
 export const DEADLINE_MS = 30_000;
 
 export const node = process.env['COVET_TEST_NODE'] ?? process.execPath;
-const preload = process.env['COVET_TEST_PRELOAD'] ?? join(packageRoot(), 'dist', 'preload.cjs');
+export const preload = process.env['COVET_TEST_PRELOAD'] ?? join(packageRoot(), 'dist', 'preload.cjs');
 const TICKET_KEYS = Buffer.alloc(48, 7).toString('base64');
 
 export function fixture(name: string): string {
@@ -42,6 +42,10 @@ export interface WorkerOptions {
   readonly env?: Readonly<Record<string, string>>;
   /** How the preload gets there; `none`: plain node, for comparison. */
   readonly preload?: 'argv' | 'options' | 'none';
+  /** Instead of the one under test. */
+  readonly preloadFile?: string;
+  /** Runs node as "$@". */
+  readonly shell?: string;
 }
 
 /** How a lend request is answered. `drop`: the supervisor died with it in hand. `hang`: never. */
@@ -106,9 +110,8 @@ export class FakeSupervisor {
 /** A listening socket that outlives the server it was made with. */
 async function hold(request: LendRequest, asked: string): Promise<{ fd: number; listener: string }> {
   const server: Server = createServer();
-  // A path is removed when its server closes: the socket is made beside it and moved there.
-  const made = request.path === null ? null : `${request.path}.made`;
-  if (made !== null) server.listen({ path: made, backlog: request.backlog });
+  const { path } = request;
+  if (path !== null) server.listen({ path, backlog: request.backlog });
   else
     server.listen({
       port: request.port ?? 0,
@@ -117,10 +120,12 @@ async function hold(request: LendRequest, asked: string): Promise<{ fd: number; 
       backlog: request.backlog,
     });
   await once(server, 'listening');
-  if (made !== null) renameSync(made, request.path ?? '');
   const address = server.address();
   const fd = native().duplicate((server as unknown as { _handle: { fd: number } })._handle.fd);
+  // A server removes its path when it closes: another name for the socket becomes the path again.
+  if (path !== null) linkSync(path, `${path}.held`);
   server.close();
+  if (path !== null) renameSync(`${path}.held`, path);
   return { fd, listener: typeof address === 'object' && address !== null ? asked.replace(/:0$/, `:${address.port}`) : asked };
 }
 
@@ -195,17 +200,31 @@ export class Worker extends EventEmitter {
   }
 
   #spawn(script: string, options: WorkerOptions, channel: number, handoff: number): ChildProcess {
-    const { mode = 'fork', lend = true, slot = 0, generation = 1, args = [], nodeArgs = [], env = {}, preload: how = 'argv' } = options;
+    const {
+      mode = 'fork',
+      lend = true,
+      slot = 0,
+      generation = 1,
+      args = [],
+      nodeArgs = [],
+      env = {},
+      preload: how = 'argv',
+      preloadFile = preload,
+    } = options;
     const boot: WorkerBoot = { v: 1, app: 'test', slot, generation, channel: 3, handoff: 4, mode, lend };
     const contract = { NODE_APP_INSTANCE: String(slot), COVET_APP: 'test', COVET_SLOT: String(slot), COVET_GENERATION: String(generation) };
     const own = how === 'none' ? {} : { ...contract, COVET_BOOT: JSON.stringify(boot) };
-    const optionsEnv = how === 'options' ? { NODE_OPTIONS: `--require ${preload}` } : {};
+    const optionsEnv = how === 'options' ? { NODE_OPTIONS: `--require ${preloadFile}` } : {};
     // exec keeps the pid, as covet-exec does.
-    const shell = how === 'none' ? 'exec "$@"' : 'COVET_WORKER=$$ exec "$@"';
-    return spawn('/bin/sh', ['-c', shell, 'sh', node, ...(how === 'argv' ? ['--require', preload] : []), ...nodeArgs, script, ...args], {
-      stdio: ['ignore', 'pipe', 'pipe', channel, handoff],
-      env: { PATH: process.env['PATH'] ?? '', NODE: node, ...own, ...optionsEnv, ...env },
-    });
+    const shell = options.shell ?? (how === 'none' ? 'exec "$@"' : 'COVET_WORKER=$$ exec "$@"');
+    return spawn(
+      '/bin/sh',
+      ['-c', shell, 'sh', node, ...(how === 'argv' ? ['--require', preloadFile] : []), ...nodeArgs, script, ...args],
+      {
+        stdio: ['ignore', 'pipe', 'pipe', channel, handoff],
+        env: { PATH: process.env['PATH'] ?? '', NODE: node, ...own, ...optionsEnv, ...env },
+      },
+    );
   }
 
   #listen(): void {
