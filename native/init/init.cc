@@ -92,7 +92,7 @@ void Init::supervisorDied(int status) {
 void Init::onLinkEnd(const char* why) {
   if (state_ == InitState::Serving && options_.supervisorFd >= 0) return end(0, SIGTERM, TERM_GRACE_MS);
   if (state_ != InitState::Serving || supervisorPid_ == 0) return;
-  say("The supervisor is cut off (%s), killing it.", why);
+  if (why != nullptr) say("The supervisor is cut off (%s), killing it.", why);
   (void)pidfdSignal(supervisorPidfd_.get(), SIGKILL);
 }
 
@@ -147,8 +147,9 @@ void Init::expire() {
       deadlineMs_ = nowMs() + delayMs;
     }
   } else if (state_ == InitState::Ending) {
-    bool isOver = !workers_.isAnyAlive() && supervisorPid_ == 0;
-    if (isOver || (isDue && isKilled_)) state_ = InitState::Done;
+    bool isAnyAlive = workers_.isAnyAlive();
+    if (!isAnyAlive) link_.close();  // a supervisor that asked to quit may wait for this
+    if ((!isAnyAlive && supervisorPid_ == 0) || (isDue && isKilled_)) state_ = InitState::Done;
     else if (isDue) end(exitCode_, SIGKILL, KILL_WAIT_MS);
     if (state_ == InitState::Done && supervisorPid_ != 0) (void)pidfdSignal(supervisorPidfd_.get(), SIGKILL);
   }

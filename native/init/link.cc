@@ -98,7 +98,7 @@ bool Link::readOne() {
     return true;
   }
   if (packet.ok()) {
-    end("it closed the wire");
+    end(nullptr);
   } else if (packet.error().code == EMSGSIZE) {
     send(errorText(0, SysError{EINVAL, "recvmsg"}));
     return true;

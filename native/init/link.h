@@ -17,7 +17,7 @@ namespace covet {
 class LinkEvents {
  public:
   virtual void onPacket(Packet packet) = 0;
-  // The other side is gone, or hung; the link is closed already.
+  // The other side closed it (`why` is null), or cannot be spoken to; the link is closed already.
   virtual void onLinkEnd(const char* why) = 0;
 
  protected:

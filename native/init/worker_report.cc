@@ -13,7 +13,7 @@ namespace covet {
 namespace {
 
 constexpr size_t LINE_BYTES_MAX = 128;
-constexpr int64_t STATUS_WAIT_MS = 1'000;  // whoever is the parent reaps within that, or never
+constexpr int64_t STATUS_WAIT_MS = 1'000;  // for the pidfd to have the status of a worker that was just reaped
 constexpr int STATUS_UNKNOWN = -1;
 
 template <typename T>
@@ -64,10 +64,10 @@ void Workers::takeLine(Worker& worker, std::string_view line) {
 void Workers::takePid(Worker& worker, pid_t pid) {
   if (pid <= 0 || worker.state_ != WorkerState::Made) return;
   Result<Fd> pidfd = pidfdOpen(pid);
-  Result<unsigned long long> start = processStart(pid);
+  Result<ProcessStat> stat = processStat(pid);
   // Without a pidfd (EMFILE) it is still reaped by number; it only cannot be signalled from here.
   if (pidfd.ok()) worker.pidfd_ = std::move(*pidfd);
-  if (start.ok()) worker.start_ = *start;
+  if (stat.ok()) worker.start_ = stat->start;
   worker.pid_ = pid;
   worker.state_ = WorkerState::Starting;
   if (endSignal_ != 0 && worker.pidfd_) (void)pidfdSignal(worker.pidfd_.get(), endSignal_);
@@ -100,10 +100,12 @@ bool Workers::reaped(pid_t pid, int status) {
   return false;
 }
 
-// For a worker that is somebody else's child: readable once it ended, and hung up once it was reaped, which is when the kernel tells
-// its status (PIDFD_GET_INFO, Linux 6.15; before that the status is unknown).
+// For a worker that is somebody else's child: its pidfd is readable once it ended. The status is in /proc until its parent reaps it, and
+// in the pidfd from then on (Linux 6.15); where both are missed it is unknown.
 void Workers::pidfdEvents(Worker& worker) {
   if (worker.state_ != WorkerState::Running) return;
+  Result<ProcessStat> stat = processStat(worker.pid_);
+  if (stat.ok() && stat->state == 'Z' && stat->start == worker.start_) return exited(worker, stat->status);
   if (std::optional<int> status = pidfdExitStatus(worker.pidfd_.get()); status) return exited(worker, *status);
   if (worker.goneAtMs_ == 0) worker.goneAtMs_ = nowMs();
 }

@@ -127,6 +127,8 @@ void Workers::signalAll(int signal) {
   endSignal_ = signal;
   for (const auto& [key, worker] : workers_) {
     if (!isAlive(worker->state_) || !worker->pidfd_) continue;
+    // What the worker started is asked by the worker, and killed with it: it leads a group of its own.
+    if (signal == SIGKILL) (void)pidfdSignalGroup(worker->pidfd_.get(), signal);
     (void)pidfdSignal(worker->pidfd_.get(), signal);   // ESRCH: its end is about to be read
     (void)pidfdSignal(worker->pidfd_.get(), SIGCONT);  // a stopped one could not heed SIGTERM
   }

@@ -39,6 +39,12 @@ Status pidfdSignal(int pidfd, int signal) {
   return {};
 }
 
+Status pidfdSignalGroup(int pidfd, int signal) {
+  constexpr unsigned PROCESS_GROUP = 1 << 2;  // PIDFD_SIGNAL_PROCESS_GROUP
+  if (syscall(SYS_pidfd_send_signal, pidfd, signal, nullptr, PROCESS_GROUP) < 0) return lastError("pidfd_send_signal");
+  return {};
+}
+
 std::optional<int> pidfdExitStatus(int pidfd) {
   PidfdInfo info{};
   info.mask = INFO_EXIT;
@@ -46,7 +52,7 @@ std::optional<int> pidfdExitStatus(int pidfd) {
   return info.exitCode;
 }
 
-Result<unsigned long long> processStart(pid_t pid) {
+Result<ProcessStat> processStat(pid_t pid) {
   char path[32];
   snprintf(path, sizeof path, "/proc/%d/stat", pid);
   Fd file(open(path, O_RDONLY | O_CLOEXEC));
@@ -55,11 +61,17 @@ Result<unsigned long long> processStart(pid_t pid) {
   ssize_t size = read(file.get(), text, sizeof text - 1);
   if (size < 0) return lastError("read");
   text[size] = '\0';
-  // The name in field 2 may hold spaces and parentheses: count from the last ')'. What follows its space is field 3.
+  ProcessStat stat{};
+  // The name in field 2 may hold spaces and parentheses: count from the last ')'.
   char* at = strrchr(text, ')');
-  for (int field = 2; at != nullptr && field < 22; field++) at = strchr(at + 1, ' ');
-  if (at == nullptr) return SysError{EPROTO, "read"};
-  return strtoull(at + 1, nullptr, 10);
+  for (int field = 3; at != nullptr && (at = strchr(at, ' ')) != nullptr; field++) {
+    at++;
+    if (field == 3) stat.state = *at;
+    if (field == 22) stat.start = strtoull(at, nullptr, 10);
+    if (field == 52) stat.status = atoi(at);
+  }
+  if (stat.start == 0) return SysError{EPROTO, "read"};
+  return stat;
 }
 
 }  // namespace covet

@@ -18,11 +18,20 @@ Result<Fd> pidfdOpen(pid_t pid);
 // Fails with ESRCH when the process is gone, EPERM, EINVAL.
 Status pidfdSignal(int pidfd, int signal);
 
+// To every process of the group that the process leads. Fails with EINVAL before Linux 6.9, ESRCH when it leads none.
+Status pidfdSignalGroup(int pidfd, int signal);
+
 // The raw wait status of a process that was reaped by whoever its parent is; nullopt while it was not, or before Linux 6.15.
 std::optional<int> pidfdExitStatus(int pidfd);
 
-// Clock ticks after boot at which the process began (/proc/PID/stat, field 22): with the pid it names one process for ever.
-// Works for a zombie. Fails with ENOENT, ESRCH.
-Result<unsigned long long> processStart(pid_t pid);
+// From /proc/PID/stat (proc_pid_stat(5)); a zombie still has one. With the pid, `start` names one process for ever.
+struct ProcessStat {
+  char state;                 // field 3; 'Z': it ended and was not reaped
+  unsigned long long start;   // field 22, clock ticks after boot
+  int status;                 // field 52, the raw wait status of a zombie; 0 where we may not look
+};
+
+// Fails with ENOENT, ESRCH, EPROTO.
+Result<ProcessStat> processStat(pid_t pid);
 
 }  // namespace covet
