@@ -72,6 +72,10 @@ export class AppHost implements SlotHost {
     );
   }
 
+  hasPreload(slot: Slot): boolean {
+    return this.#app.generations.get(slot.generation)?.launch.isNode === true;
+  }
+
   listenersOf(slot: Slot): readonly Listener[] {
     return this.#app.deps.registry.of(this.#app.name).filter((listener) => listener.listeners(slot.generation).has(slot.index));
   }

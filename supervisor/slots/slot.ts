@@ -24,6 +24,8 @@ export interface SlotHost {
   /** Makes the handle, registers it and starts it. */
   hire(slot: Slot, callbacks: WorkerCallbacks): WorkerHandle;
   lend(slot: Slot, request: LendRequest, reply: (reply: LendReply, fd?: number) => void): void;
+  /** Whether its worker says hello when it runs its first line. */
+  hasPreload(slot: Slot): boolean;
   listenersOf(slot: Slot): readonly Listener[];
   onListening(slot: Slot, key: string, own: boolean): void;
   onClosed(slot: Slot, key: string): void;
@@ -147,12 +149,20 @@ export class Slot {
 
   #running(): void {
     this.dispatch({ type: 'running' });
-    if (this.#host.config.readiness !== 'auto') return;
-    this.#steadyTimer = this.#host.env.after(this.#host.config.minHealthyMs, () => {
+    if (!this.#host.hasPreload(this)) this.#countLife();
+  }
+
+  /** From its first instruction, not from its spawn: until then even a bad build lives. */
+  #countLife(): void {
+    const { env, config } = this.#host;
+    if (config.readiness !== 'auto') return;
+    const bornMs = env.nowMs();
+    this.#steadyTimer?.cancel();
+    this.#steadyTimer = env.after(config.minHealthyMs, () => {
       if (this.#state !== 'booting') return;
       this.#maybeReady();
       // Having lived that long is what made it ready, so it need not live as long again to be steady.
-      if (this.readyAtMs !== null) this.readyAtMs = this.#worker?.startedMs ?? this.readyAtMs;
+      if (this.readyAtMs !== null) this.readyAtMs = bornMs;
     });
   }
 
@@ -171,6 +181,7 @@ export class Slot {
   #heard(message: WorkerMessage): void {
     switch (message.t) {
       case 'hello':
+        if (!this.#hasChannel) this.#countLife();
         this.#hasChannel = true;
         return;
       case 'listening':
