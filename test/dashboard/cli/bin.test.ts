@@ -193,10 +193,10 @@ test('another user’s home, supervisor and script are refused, each by name', a
   writeFileSync(script, '');
   chmodSync(script, 0o000);
   chmodSync(join(home, 'run'), 0o000);
-  t.after(() => chmodSync(join(home, 'run'), 0o700));
   const options = { asNobody: true };
   const me = process.getuid!();
   const closed = await run(home, ['list'], options);
+  chmodSync(join(home, 'run'), 0o700);
   assert.equal(closed.code, 1);
   assert.match(closed.stderr, new RegExp(`belongs to uid ${me}, you are uid ${me === 0 ? NOBODY : me}`));
   const unreadable = await run(join(base, 'none'), ['start', script], options);

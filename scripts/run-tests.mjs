@@ -1,0 +1,115 @@
+/**
+ * Runs the built tests (build/test/**.test.mjs) as node --test does, in three runs, and ends with the sum of their summaries:
+ *
+ *   everything else  two files at a time
+ *   promises         end to end, one at a time: they measure time, and own ports and CPUs
+ *   promises         again as uid 65534, when this is root: no promise may need a privilege
+ *
+ * Tests learn the tier from COVET_TEST_TIER (and COVET_TEST_ALL=1 beyond the default), and the seed from COVET_TEST_SEED.
+ */
+import { spawn, spawnSync } from 'node:child_process';
+import { randomInt } from 'node:crypto';
+import { chmodSync, chownSync, cpSync, mkdtempSync, readdirSync, readFileSync, rmSync } from 'node:fs';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { fileURLToPath } from 'node:url';
+
+const TIERS = ['default', 'all', 'soak'];
+const COUNTS = ['tests', 'suites', 'pass', 'fail', 'cancelled', 'skipped', 'todo'];
+const NOBODY = 65_534;
+const asNobody = ['setpriv', `--reuid=${NOBODY}`, `--regid=${NOBODY}`, '--clear-groups'];
+
+const root = fileURLToPath(new URL('..', import.meta.url)).replace(/\/$/, '');
+const { tier, paths } = readArguments(process.argv.slice(2));
+const isRoot = process.getuid() === 0;
+const seed = process.env.COVET_TEST_SEED || String(randomInt(2 ** 31 - 1));
+const totals = Object.fromEntries(COUNTS.map((count) => [count, 0]));
+
+console.log(`Tier ${tier}, COVET_TEST_SEED=${seed}, node ${process.version}, uid ${process.getuid()}`);
+if (paths.length === 0) await check();
+const files = testFiles(join('build', 'test'));
+const isPromise = (file) => file.startsWith(join('build', 'test', 'promises'));
+await run('tests', files.filter((file) => !isPromise(file)), { concurrency: 2 });
+await run('promises', files.filter(isPromise), { concurrency: 1 });
+if (isRoot) await runAsNobody(files.filter(isPromise));
+
+for (const count of COUNTS) console.log(`# ${count} ${totals[count]}`);
+process.exitCode = totals.fail + totals.cancelled === 0 ? 0 : 1;
+
+function readArguments(args) {
+  const flags = args.filter((arg) => arg.startsWith('-')).map((flag) => flag.slice(2));
+  const unknown = flags.find((flag) => !TIERS.includes(flag));
+  if (unknown !== undefined) {
+    console.error(`error Unknown option --${unknown}. Usage: scripts/test [--all | --soak] [path…]`);
+    process.exit(2);
+  }
+  return { tier: flags.at(-1) ?? 'default', paths: args.filter((arg) => !arg.startsWith('-')) };
+}
+
+/** Types, lint and format: one result among the others, so that a missing comma does not hide a lost connection. */
+async function check() {
+  const code = await exitOf('npm', ['run', '--silent', 'check'], { cwd: root });
+  totals.tests++;
+  totals[code === 0 ? 'pass' : 'fail']++;
+}
+
+function testFiles(folder) {
+  const found = readdirSync(join(root, folder), { withFileTypes: true }).flatMap((entry) => {
+    const path = join(folder, entry.name);
+    if (entry.isDirectory()) return testFiles(path);
+    return path.endsWith('.test.mjs') && (paths.length === 0 || paths.some((wanted) => path.includes(wanted))) ? [path] : [];
+  });
+  return found.sort();
+}
+
+async function run(name, chosen, { concurrency, prefix = [], node = process.execPath, cwd = root, env = {}, results }) {
+  if (chosen.length === 0) return;
+  console.log(`\n== ${name}: ${chosen.length} files, ${concurrency} at a time`);
+  const folder = results ?? mkdtempSync(join(tmpdir(), 'covet-results-'));
+  const tap = join(folder, 'tap');
+  const reporters = ['spec', 'stdout', 'tap', tap].map((value, i) => `--test-reporter${i % 2 === 0 ? '' : '-destination'}=${value}`);
+  const [program, ...args] = [...prefix, node, '--test', `--test-concurrency=${concurrency}`, ...reporters, ...chosen];
+  const tiers = { COVET_TEST_TIER: tier, COVET_TEST_SEED: seed, ...(tier === 'default' ? {} : { COVET_TEST_ALL: '1' }) };
+  const code = await exitOf(program, args, { cwd, env: { ...process.env, ...tiers, ...env } });
+  const text = readFileSync(tap, 'utf8');
+  for (const count of COUNTS) totals[count] += Number(new RegExp(`^# ${count} (\\d+)$`, 'm').exec(text)?.[1] ?? 0);
+  /* A runner that ended without a summary counted nothing. */
+  if (code !== 0 && !/^# (fail|cancelled) [1-9]/m.test(text)) totals.fail++;
+  if (results === undefined) rmSync(folder, { recursive: true });
+}
+
+/** In a folder of its own; with copies of the repository and of node where those are closed to others (below /root, for one). */
+async function runAsNobody(chosen) {
+  const home = mkdtempSync(join(tmpdir(), 'covet-nobody-'));
+  try {
+    chmodSync(home, 0o755);
+    const mayRead = (...command) => spawnSync(asNobody[0], [...asNobody.slice(1), ...command], { stdio: 'ignore' }).status === 0;
+    let cwd = root;
+    if (!mayRead('test', '-r', join(root, 'dist', 'covet-pm.cjs'))) {
+      cwd = join(home, 'repository');
+      cpSync(root, cwd, { recursive: true, verbatimSymlinks: true, filter: (path) => path !== join(root, '.git') });
+    }
+    let node = process.execPath;
+    if (!mayRead(node, '--version')) {
+      node = join(home, 'node');
+      cpSync(process.execPath, node);
+    }
+    const temporary = mkdtempSync(join(home, 'tmp-'));
+    chownSync(temporary, NOBODY, NOBODY);
+    const env = { TMPDIR: temporary, HOME: temporary, USER: 'nobody', LOGNAME: 'nobody' };
+    await run(`promises as uid ${NOBODY}`, chosen, { concurrency: 1, prefix: asNobody, node, cwd, env, results: temporary });
+  } finally {
+    rmSync(home, { recursive: true, force: true });
+  }
+}
+
+function exitOf(program, args, options) {
+  return new Promise((resolve) => {
+    const child = spawn(program, args, { stdio: 'inherit', ...options });
+    child.on('error', (error) => {
+      console.error(`error ${program}: ${error.message}`);
+      resolve(127);
+    });
+    child.on('close', (code) => resolve(code ?? 1));
+  });
+}
