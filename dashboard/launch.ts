@@ -1,7 +1,7 @@
 /**
  * Starts the supervisor where there is none: makes the home, spawns covet-init detached with a pipe for its first word, and waits
- * for `ready` or `error <sentence>` on it. covet-init holds a lock, so of two that start at once one wins and the other's
- * "already running" is as good as `ready`.
+ * for `ready` or `error <sentence>` on it. covet-init holds a lock: of two that start at once one wins, and the other, told that one is
+ * "already running", connects to that.
  */
 import { spawn, type ChildProcess } from 'node:child_process';
 import { readFileSync } from 'node:fs';
@@ -15,10 +15,11 @@ import { callerPaths } from './connection.ts';
 import { prepareHome } from './home.ts';
 
 const START_DEADLINE_MS = 30_000;
-/** Between two looks at a supervisor that another caller is starting. */
+/** Between two looks at something another process is doing. */
 const POLL_MS = 50;
 const LOG_LINES_SHOWN = 5;
 const LOG_BYTES_READ = 8_192;
+const STACK_LINE = /^\s+at /;
 const READY_FD = 3;
 
 /**
@@ -30,17 +31,29 @@ const ENV_PASSED =
 
 /** A connection to the supervisor, which is started if need be. Throws COVET_ERR_SUPERVISOR_START, COVET_ERR_HOME_*, COVET_ERR_NATIVE_MISSING. */
 export async function ensureSupervisor(): Promise<Client> {
+  const paths = callerPaths();
+  const until = performance.now() + START_DEADLINE_MS;
+  for (;;) {
+    const client = await connectIfThere();
+    if (client !== null) return client;
+    prepareHome(paths);
+    const word = await firstWord(paths);
+    if (word === 'ready') return connect();
+    if (!word.startsWith('error already running')) throw startError(paths, word.replace(/^error /, ''));
+    /* Its holder is coming up, or going down: soon there is one to connect to, or none in the way. */
+    if (performance.now() > until) throw startError(paths, `covet-init is ${word.replace(/^error /, '')}, but no supervisor answers.`);
+    await pause();
+  }
+}
+
+/** A connection to the supervisor that runs, or null. Throws when there is one that cannot be used. */
+export async function connectIfThere(): Promise<Client | null> {
   try {
     return await connect();
   } catch (error) {
-    if (!isAbsent(error)) throw error;
+    if (error instanceof CovetError && error.code === 'COVET_ERR_SUPERVISOR_ABSENT') return null;
+    throw error;
   }
-  const paths = callerPaths();
-  prepareHome(paths);
-  const word = await firstWord(paths);
-  if (word === 'ready') return connect();
-  if (word.startsWith('error already running')) return connectWhenUp(paths);
-  throw startError(paths, word.replace(/^error /, ''));
 }
 
 /** covet-init's command line, with the supervisor's after it. Throws COVET_ERR_NATIVE_MISSING. */
@@ -106,20 +119,6 @@ function supervisorEnv(): Record<string, string> {
   return env;
 }
 
-/** Another caller is starting it: it is there in a moment, or its start failed. */
-async function connectWhenUp(paths: Paths): Promise<Client> {
-  const until = performance.now() + START_DEADLINE_MS;
-  for (;;) {
-    try {
-      return await connect();
-    } catch (error) {
-      if (!isAbsent(error)) throw error;
-      if (performance.now() > until) throw startError(paths, 'another start of it is not ready.');
-    }
-    await pause();
-  }
-}
-
 function startError(paths: Paths, reason: string): CovetError {
   const lines = lastLines(paths.supervisorLog);
   return new CovetError('COVET_ERR_SUPERVISOR_START', {
@@ -129,14 +128,11 @@ function startError(paths: Paths, reason: string): CovetError {
 
 function lastLines(path: string): string[] {
   try {
-    return readFileSync(path).subarray(-LOG_BYTES_READ).toString().split('\n').filter(Boolean).slice(-LOG_LINES_SHOWN);
+    const lines = readFileSync(path).subarray(-LOG_BYTES_READ).toString().split('\n');
+    return lines.filter((line) => line !== '' && !STACK_LINE.test(line)).slice(-LOG_LINES_SHOWN);
   } catch {
     return []; /* It never came to write one. */
   }
-}
-
-function isAbsent(error: unknown): boolean {
-  return error instanceof CovetError && error.code === 'COVET_ERR_SUPERVISOR_ABSENT';
 }
 
 function isAlive(pid: number): boolean {

@@ -11,6 +11,7 @@ import { describeCommand, doctorCommand, pingCommand } from './commands/read.ts'
 import { runCommand } from './commands/run.ts';
 import { startCommand } from './commands/start.ts';
 import { killCommand, resurrectCommand } from './commands/supervisor.ts';
+import { EXIT } from '../../supervisor/protocol/errors.ts';
 import { fail } from './failure.ts';
 import { print } from './terminal.ts';
 
@@ -25,7 +26,9 @@ export async function runCli(argv: readonly string[]): Promise<number> {
     return Number(process.exitCode ?? 0);
   } catch (error) {
     if (error instanceof Said) return error.exitCode;
-    return fail(error, invocation);
+    const code = fail(error, invocation);
+    /* The other codes are the app's own there. */
+    return rest[0] === 'run' && code === EXIT.failed ? EXIT.runFailed : code;
   }
 }
 

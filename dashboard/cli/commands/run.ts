@@ -10,9 +10,9 @@ import { join } from 'node:path';
 import type { Command } from 'commander';
 import { callerPaths } from '../../connection.ts';
 import { prepareHome } from '../../home.ts';
-import { initCommand } from '../../launch.ts';
+import { connectIfThere, initCommand } from '../../launch.ts';
 import { native } from '../../../native/index.ts';
-import { CovetError, EXIT } from '../../../supervisor/protocol/errors.ts';
+import { CovetError } from '../../../supervisor/protocol/errors.ts';
 import { appConfig, type AppOptions } from '../app-config.ts';
 import { addAppFlags, readAppFlags } from './app-options.ts';
 import { callerEnv } from './operation.ts';
@@ -20,6 +20,7 @@ import { command, type Invocation, type Runner } from './command.ts';
 
 /** MAX_ARG_STRLEN (execve(2)): one string of the environment. */
 const ENV_STRING_BYTES_MAX = 131_071;
+const TOO_LARGE = `Expected the config and environment of \`run\` to fit into ${ENV_STRING_BYTES_MAX} bytes. Unset large variables, or use \`start\`.`;
 const STDIO = [0, 1, 2];
 
 export function runCommand(invocation: Invocation, run: Runner<AppOptions> = runRun): Command {
@@ -33,27 +34,21 @@ async function runRun(options: AppOptions): Promise<void> {
   const config = appConfig(options, process.cwd());
   const env = callerEnv();
   const own: Record<string, string> = { ...env, COVET_RUN: JSON.stringify({ config, env }) };
-  if (Buffer.byteLength(own['COVET_RUN']!) + 'COVET_RUN='.length > ENV_STRING_BYTES_MAX) {
-    throw new CovetError('COVET_ERR_CONFIG_CONFLICT', {
-      reason: `Expected the config and environment of \`run\` to fit into ${ENV_STRING_BYTES_MAX} bytes. Unset large variables, or use \`start\`.`,
-    });
+  if (Buffer.byteLength(`COVET_RUN=${own['COVET_RUN']}`) > ENV_STRING_BYTES_MAX) {
+    throw new CovetError('COVET_ERR_CONFIG_CONFLICT', { reason: TOO_LARGE });
   }
-  if (!process.env['COVET_HOME']) {
-    own['COVET_HOME'] = mkdtempSync(join(tmpdir(), 'covet-run-'));
-    own['COVET_RUN_TEMP'] = '1';
-  }
+  if (!env['COVET_HOME']) Object.assign(own, { COVET_HOME: mkdtempSync(join(tmpdir(), 'covet-run-')), COVET_RUN_TEMP: '1' });
+  else await refuseSecond(env['COVET_HOME']);
   const paths = callerPaths(own['COVET_HOME']);
   prepareHome(paths);
   const [path, ...argv] = initCommand(paths, ['--once']);
-  try {
-    native().execve(
-      path,
-      [path, ...argv],
-      Object.entries(own).map(([key, value]) => `${key}=${value}`),
-      STDIO,
-    );
-  } catch (error) {
-    process.exitCode = EXIT.runFailed;
-    throw error;
-  }
+  const variables = Object.entries(own).map(([key, value]) => `${key}=${value}`);
+  native().execve(path, [path, ...argv], variables, STDIO);
+}
+
+async function refuseSecond(home: string): Promise<void> {
+  const client = await connectIfThere();
+  if (client === null) return;
+  client.close();
+  throw new CovetError('COVET_ERR_SUPERVISOR_START', { reason: `one runs already for ${home}. Use \`start\`, or unset COVET_HOME.` });
 }
