@@ -244,7 +244,7 @@ LogCopyThread::Copied LogCopyThread::copyChunk(Source& source) {
   std::string_view text = *peeked;
   if (text.empty()) return Copied::End;
 
-  bool isLong = wholeLines(text) == 0 && pipes_.isFull(source.pipe.get(), text.size());
+  bool isLong = wholeLines(text) == 0 && pipes_.mayBeFull(source.pipe.get(), text.size());
   Result<size_t> taken = stream.file.append(text, isLong || isForced(source), source.key);
   if (auto error = stream.file.takeRotationError()) sayTrouble(stream.id, error->code, 0);
   if (!taken.ok()) return onWriteFailed(source, text, taken.error());

@@ -4,8 +4,9 @@
 //   source ──tee──▶ scratch ──read──▶ buffer ──write──▶ file, and only then ──splice──▶ /dev/null
 //
 // What is not in its file is still in its pipe, so this process may be killed at any instant: at worst one chunk is repeated. A line
-// without its newline stays in the pipe until that comes, or PARTIAL_MS pass, or the pipe is full or at its end: so lines of several
-// sources are not torn. A line that fills a pipe has its stream to itself until its end. Sources take turns.
+// without its newline stays in the pipe until that comes, or PARTIAL_MS pass, or the pipe may be full or is at its end: so lines of
+// several sources are not torn. A line that fills a pipe has its stream to itself until its end, or until PARTIAL_MS bring no more of it.
+// Sources take turns.
 // tee(2), splice(2), pipe(7), epoll(7) (edge-triggered: a source is read until it has nothing, or waits with a deadline).
 #pragma once
 

@@ -11,7 +11,6 @@ namespace covet {
 namespace {
 
 constexpr int SCRATCH_BYTES = 1'048'576;  // fs.pipe-max-size's default: the most that anyone's pipe holds
-constexpr size_t PAGE_BYTES = 4'096;
 
 }  // namespace
 
@@ -55,12 +54,10 @@ void PipePeek::consume(int pipe, size_t bytes) {
   }
 }
 
-bool PipePeek::isFull(int pipe, size_t bytes) const {
-  // A pipe is a ring of pages, and the last may have room: above all but one page, every page is in use. Pages that are not filled
-  // (a write that did not fit into the rest of one) make a pipe full earlier; who waits for a newline has a deadline for that.
+bool PipePeek::mayBeFull(int pipe, size_t bytes) const {
   Result<size_t> capacity = pipeCapacity(pipe);
   size_t most = capacity.ok() ? std::min(*capacity, bytesMax_) : bytesMax_;
-  return bytes + PAGE_BYTES > most;
+  return bytes * 2 > most;
 }
 
 size_t pipeUnread(int pipe) {

@@ -23,8 +23,10 @@ class PipePeek {
   // Takes `bytes` out; never waits, should another reader have taken them already.
   void consume(int pipe, size_t bytes);
 
-  // Whether a pipe that showed `bytes` has no free page left, or shows as much as ever fits here.
-  bool isFull(int pipe, size_t bytes) const;
+  // Whether a pipe that showed `bytes` may be full, so that its writer waits, or shows as much as ever fits here. A pipe is a ring of
+  // pages, and a write that does not fit into the rest of a page begins the next: two pages in a row hold more than one, so a full pipe
+  // is more than half full.
+  bool mayBeFull(int pipe, size_t bytes) const;
 
  private:
   Fd in_;
