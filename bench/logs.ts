@@ -37,7 +37,7 @@ try {
       logs: { bytesMax: 0 },
     });
   }
-  const files = Array.from({ length: WORKERS }, (_, i) => join(home.path, `logs/writer${i}.out.log`));
+  const files = Array.from({ length: WORKERS }, (_, i) => home.logFile('out', `writer${i}`));
   const speeds: number[] = [];
   let lost = 0;
   for (let round = 0; round < ROUNDS; round++) {

@@ -2,6 +2,7 @@
  * The load process: runs clients on a loop of its own, told over IPC. `start` begins one, `await` answers after so many further
  * answers, `stop` lets it finish what it has in hand and answers with its tally, `peek` with the tally so far.
  */
+import { setMaxListeners } from 'node:events';
 import { agent } from './clients/agent.ts';
 import { halfHead } from './clients/half-head.ts';
 import { http2Client } from './clients/http2.ts';
@@ -54,6 +55,7 @@ async function carryOut(order: Order): Promise<void> {
   if (order.do === 'start') {
     const counter = new Counter(order.options.kind);
     const stop = new AbortController();
+    setMaxListeners(0, stop.signal); // one a connection that pauses
     const done = CLIENTS[order.options.kind](newRun(order.options, counter, stop.signal));
     // A client that fails, which is a fault of its own and not a loss, must not wait to be asked.
     done.catch((error: unknown) =>

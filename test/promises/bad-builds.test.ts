@@ -50,7 +50,7 @@ describe('bad builds', () => {
       for (const { app, text, reason } of BAD_BUILDS) {
         served.deployment.release(`r${++builds}`, app, text);
         const result = await served.home.covet('reload', 'web');
-        assert.equal(result.code, 1, `${app}: ${said(result)}`);
+        assert.equal(result.code, 1, `${app}: ${said(result)}\n${result.code === 1 ? '' : await served.home.history()}`);
         assert.match(result.stderr, reason, `${app} was refused, and not said why`);
         assert.deepEqual(await served.home.pids(), before, `${app}: other workers serve now`);
         await Promise.all(loads.map(async ({ load }) => load.more(20)));

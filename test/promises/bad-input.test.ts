@@ -157,7 +157,7 @@ describe('bad input to a supervisor', () => {
       const home = new Home();
       const folder = join(home.work, 'full');
       mkdirSync(folder);
-      const mounted = spawnSync('mount', ['-t', 'tmpfs', '-o', 'size=8m', 'tmpfs', folder]);
+      const mounted = spawnSync('mount', ['-t', 'tmpfs', '-o', 'size=8m,mode=0700', 'tmpfs', folder]);
       t.after(async () => {
         await resultOf(home.spawn(['kill'], { env: { COVET_HOME: folder } }), 'kill');
         await eventually('the tmpfs to be free', () => spawnSync('umount', [folder]).status === 0 || mounted.status !== 0);

@@ -114,7 +114,7 @@ describe('conditions of a listener', () => {
       assert.equal(await connectsTo(served.port), 'refused');
       // Open again before the next worker's listen() returns.
       assert.equal((await served.home.covet('restart', 'web')).code, 0);
-      await ask(served, 'open again');
+      await ask(served, 'again');
     });
   }
 });

@@ -132,6 +132,11 @@ export class Home {
     return (await this.app(name)).workers.filter((worker) => worker.pid !== 0).map((worker) => worker.pid);
   }
 
+  /** Where what an app writes ends up. */
+  logFile(stream: 'out' | 'err', name = 'web'): string {
+    return join(this.path, 'logs', `${name}-${stream}.log`);
+  }
+
   processes(): ProcessInfo[] {
     const found = processesOf(this.path);
     for (const { pid } of found) this.#seen.add(pid);
@@ -142,6 +147,11 @@ export class Home {
   log(): string {
     const path = join(this.path, 'logs/supervisor.log');
     return existsSync(path) ? `supervisor.log:\n${readFileSync(path, 'utf8').split('\n').slice(-30).join('\n')}` : 'no supervisor.log';
+  }
+
+  /** The last events in words, for messages of failing tests. */
+  async history(last = 60): Promise<string> {
+    return (await this.covet('events', '--last', String(last))).stdout;
   }
 
   /** Asks the supervisor to go, and fails when anything of it is left after. */

@@ -11,7 +11,7 @@ import { said, Served } from './served.ts';
 const LINES = 5_000;
 
 function linesOf(served: Served, stream: 'out' | 'err'): string[] {
-  const path = join(served.home.path, `logs/web.${stream}.log`);
+  const path = served.home.logFile(stream);
   return existsSync(path) ? readFileSync(path, 'utf8').split('\n').filter(Boolean) : [];
 }
 
@@ -76,7 +76,7 @@ describe('logs', () => {
       app: 'floods-output.cjs',
       config: { logs: { bytesMax: 200_000, filesMax: 3 }, drainTimeoutMs: 1_000 },
     });
-    const files = (): string[] => readdirSync(join(served.home.path, 'logs')).filter((name) => name.startsWith('web.out.log'));
+    const files = (): string[] => readdirSync(join(served.home.path, 'logs')).filter((name) => name.startsWith('web-out.log'));
     await eventually('rotation', () => files().length >= 4);
     await served.home.covet('stop', 'web');
     assert.ok(files().length <= 4, files().join(' '));

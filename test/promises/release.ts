@@ -46,6 +46,9 @@ function entryOf(fixture: string, build: string): string {
       return `process.env.BUILD = ${JSON.stringify(build)};\nrequire(${JSON.stringify(fixture)});\n`;
     case '.py':
       return `import os, runpy\nos.environ["BUILD"] = ${JSON.stringify(build)}\nrunpy.run_path(${JSON.stringify(fixture)}, run_name="__main__")\n`;
+    case '.ts':
+      // No top-level await: without a package.json that says otherwise the file may be taken for CommonJS.
+      return `const build: string = ${JSON.stringify(build)};\nprocess.env.BUILD = build;\nvoid import(${JSON.stringify(fixture)});\n`;
     default:
       return `process.env.BUILD = ${JSON.stringify(build)};\nawait import(${JSON.stringify(fixture)});\n`;
   }

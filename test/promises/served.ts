@@ -10,6 +10,7 @@ import type { LoadOptions, Target } from '../load/options.ts';
 import type { Tally } from '../load/tally.ts';
 import type { OperationResults } from '../../supervisor/protocol/operations.ts';
 import type { CommandResult, HomeOptions, TestApp } from './home.ts';
+import { eventually } from './eventually.ts';
 import { Home, SHORT } from './home.ts';
 import { freePort } from './ports.ts';
 import { Deployment } from './release.ts';
@@ -54,6 +55,9 @@ export class Served {
       ...options.config,
       env: { PORT: String(port), ...(options.unix === true ? { SOCKET: socketPath } : {}), ...options.config?.env },
     });
+    // An app is ready when it listens, or when it has lived for minHealthyMs: one that takes longer to listen is awaited here.
+    const isServing = async (): Promise<boolean> => (await home.app()).listen.length > 0;
+    await eventually('a listener', isServing);
     const target: Target = { host: '127.0.0.1', port, tls: options.tls === true, ...(options.unix === true ? { socketPath } : {}) };
     return new Served(home, deployment, port, target, load);
   }
@@ -88,7 +92,7 @@ export class Served {
   async reload(): Promise<OperationResults['reload']> {
     const before = await this.home.pids();
     const result = await this.home.covet('reload', 'web', '--json');
-    assert.equal(result.code, 0, `${said(result)}\n${this.home.log()}`);
+    assert.equal(result.code, 0, `${said(result)}\n${result.code === 0 ? '' : await this.home.history()}\n${this.home.log()}`);
     const after = await this.home.pids();
     assert.equal(after.length, before.length);
     assert.deepEqual(

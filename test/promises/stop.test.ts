@@ -1,7 +1,6 @@
 /** Workers that will not go, cannot go, or leave something behind: `stop` ends in the documented state, with nothing of them left. */
 import assert from 'node:assert/strict';
 import { readFileSync } from 'node:fs';
-import { join } from 'node:path';
 import { describe, test } from 'node:test';
 import type { OperationResults } from '../../supervisor/protocol/operations.ts';
 import { Wire } from '../load/wire.ts';
@@ -34,13 +33,15 @@ function left(served: Served): string[] {
 }
 
 describe('stop', () => {
-  test('a worker that stopped itself with SIGSTOP is killed, and counted', async (t) => {
+  test('a worker that stopped itself with SIGSTOP ends too: it is sent SIGCONT after SIGTERM', async (t) => {
     const served = await Served.start(t, { app: 'stops-itself.cjs', config: LIMITS });
     const wire = await Wire.open(served.target, 20_000);
     wire.write('GET /stop HTTP/1.1\r\nHost: any\r\n\r\n');
     const pids = await served.home.pids();
     await eventually('a worker to be stopped', () => pids.some((pid) => processInfo(pid)?.state === 'T'));
-    assert.equal((await stop(served)).killed, 1);
+    const events = await served.home.events();
+    assert.equal((await stop(served)).killed, 0);
+    for (const pid of pids) assert.deepEqual((await events.waitFor('worker.exited', (event) => event.pid === pid)).signal, 'SIGTERM');
     wire.close();
     assert.deepEqual(left(served), []);
   });
@@ -48,7 +49,7 @@ describe('stop', () => {
   test('workers that ignore SIGTERM and SIGINT are killed after killTimeoutMs, and counted', async (t) => {
     const served = await Served.start(t, { app: 'ignores-sigterm.cjs', config: LIMITS });
     assert.equal((await stop(served)).killed, 2);
-    assert.match(readFileSync(join(served.home.path, 'logs/web.out.log'), 'utf8'), /ignored SIGTERM/);
+    assert.match(readFileSync(served.home.logFile('out'), 'utf8'), /ignored SIGTERM/);
   });
 
   test('workers that flood their output end when asked, and block neither list nor stop', async (t) => {
@@ -73,13 +74,13 @@ describe('stop', () => {
   test('an app that handles SIGINT alone is sent SIGINT', async (t) => {
     const served = await Served.start(t, { app: 'only-sigint.cjs' });
     assert.equal((await stop(served)).killed, 0);
-    assert.match(readFileSync(join(served.home.path, 'logs/web.out.log'), 'utf8'), /ended by SIGINT/);
+    assert.match(readFileSync(served.home.logFile('out'), 'utf8'), /ended by SIGINT/);
   });
 
   test('an app with a SIGTERM handler of its own ends by it', async (t) => {
     const served = await Served.start(t, { app: 'own-signal-handler.cjs' });
     assert.equal((await stop(served)).killed, 0);
-    assert.match(readFileSync(join(served.home.path, 'logs/web.out.log'), 'utf8'), /ended by SIGTERM/);
+    assert.match(readFileSync(served.home.logFile('out'), 'utf8'), /ended by SIGTERM/);
   });
 
   test('a stop under load finishes what was accepted and refuses the rest', async (t) => {

@@ -4,6 +4,7 @@
  * message on its way when a clean close comes is counted apart: the protocol promises it nothing.
  */
 import { createHash, randomBytes } from 'node:crypto';
+import type { IncomingHttpHeaders, IncomingMessage } from 'node:http';
 import { WebSocket } from 'ws';
 import { type Client, type Run, loop, newToken, rest, think } from '../run.ts';
 import { Lost, lossOf } from '../tally.ts';
@@ -31,13 +32,13 @@ async function open(run: Run): Promise<WebSocket> {
     rejectUnauthorized: false,
     handshakeTimeout: run.deadlineMs,
   });
-  await new Promise<void>((resolve, reject) => {
-    socket.once('open', resolve);
+  const headers = await new Promise<IncomingHttpHeaders>((resolve, reject) => {
+    socket.once('upgrade', (response: IncomingMessage) => socket.once('open', () => resolve(response.headers)));
     socket.once('error', (error) => reject(lossOf(error, false)));
   });
   socket.removeAllListeners('error');
   run.counter.opened();
-  run.counter.answered(startedAtMs);
+  run.counter.answer({ pid: Number(headers['x-pid']), slot: null, build: String(headers['x-build']), n: 0, token: '' }, '', startedAtMs);
   return socket;
 }
 
