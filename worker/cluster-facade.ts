@@ -7,8 +7,9 @@
 import type { Worker } from 'node:cluster';
 import { createRequire, syncBuiltinESMExports } from 'node:module';
 import { Server } from 'node:net';
+import { constants } from 'node:os';
 import type { Ipc } from './ipc.ts';
-import type { StreamHandle, SetUpListen } from './node-internals.ts';
+import { makeUdpHandle, udpHandleOf, type SetUpListen, type UdpHandle } from './node-internals.ts';
 import { say } from './say.ts';
 import type { Servers } from './servers.ts';
 
@@ -28,7 +29,7 @@ interface ClusterChild {
   isWorker: boolean;
   worker: Worker | null;
   readonly Worker: new (options: { id: number; state: string }) => Worker & { state: string };
-  _getServer(owner: object, query: ServerQuery, done: (error: number, handle?: StreamHandle) => void): void;
+  _getServer(owner: object, query: ServerQuery, done: (error: number, handle?: UdpHandle) => void): void;
 }
 
 export function installClusterFacade(slot: number, ipc: Ipc, servers: Servers): void {
@@ -40,7 +41,7 @@ export function installClusterFacade(slot: number, ipc: Ipc, servers: Servers): 
   cluster._getServer = (owner, query, done) => {
     worker.state = 'listening';
     if (owner instanceof Server) setUp(owner, query);
-    else bindAlone(require, query, done);
+    else bindAlone(owner, query, done);
   };
   giveManners(worker, ipc, servers);
   syncBuiltinESMExports();
@@ -59,24 +60,15 @@ function setUp(server: Server, { address, port, addressType, backlog, fd, flags 
   (server as Server & { _listen2: SetUpListen })._listen2(address, port, addressType as number, backlog, fd, flags);
 }
 
-/** dgram's deprecated maker of handles: its warning is for apps. */
-function bindAlone(
-  require: NodeJS.Require,
-  { address, port, addressType, flags }: ServerQuery,
-  done: (error: number, handle?: StreamHandle) => void,
-): void {
-  const quiet = process as { noDeprecation?: boolean };
-  const before = quiet.noDeprecation;
-  quiet.noDeprecation = true;
-  try {
-    const dgram = require('node:dgram') as { _createSocketHandle(...args: unknown[]): StreamHandle | number };
-    const handle = dgram._createSocketHandle(address, port, addressType, -1, flags);
-    if (typeof handle === 'number') done(handle);
-    else done(0, handle);
-  } finally {
-    if (before === undefined) delete quiet.noDeprecation;
-    else quiet.noDeprecation = before;
-  }
+/** A UDP socket is the worker's own: bound as without cluster, on a fresh handle, for net's answer to dgram is always another handle. */
+function bindAlone(socket: object, { address, port, flags }: ServerQuery, done: (error: number, handle?: UdpHandle) => void): void {
+  const own = udpHandleOf(socket);
+  if (own === null) return done(-constants.errno.ENOTSUP);
+  const handle = makeUdpHandle(own);
+  const error = own.bind.call(handle, address, port ?? 0, flags ?? 0);
+  if (error === 0) return done(0, handle);
+  handle.close();
+  done(error);
 }
 
 /** cluster.worker's methods, as the cluster documentation has them for a worker's side. */

@@ -5,6 +5,7 @@
  *
  * When covet-init dies no 'disconnect' is emitted: the app serves on, where under PM2 it would end.
  */
+import { inspect } from 'node:util';
 import type { Channel } from './channel.ts';
 
 /** Messages that wait for a first listener. */
@@ -78,7 +79,7 @@ export class Ipc {
     }
     if (message === undefined) throw failure('ERR_MISSING_ARGS', 'The "message" argument must be specified', TypeError);
     if (!['string', 'object', 'number', 'boolean'].includes(typeof message)) {
-      const received = typeof message === 'function' ? `function ${message.name}` : `type ${typeof message} (${String(message)})`;
+      const received = typeof message === 'function' ? `function ${message.name}` : `type ${typeof message} (${inspect(message)})`;
       const text = `The "message" argument must be one of type string, object, number, or boolean. Received ${received}`;
       throw failure('ERR_INVALID_ARG_TYPE', text, TypeError);
     }

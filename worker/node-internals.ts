@@ -42,6 +42,12 @@ export const FLAG_IPV6_ONLY = 1;
 /** What lib/net.js takes when the app names no backlog. */
 export const BACKLOG_DEFAULT = 511;
 
+/** UDPWrap. */
+export interface UdpHandle {
+  bind(address: string | null, port: number, flags: number): number;
+  close(): void;
+}
+
 interface Internals {
   _handle?: StreamHandle | null;
   _parent?: Socket | null;
@@ -78,4 +84,15 @@ export function replaceListenSeam(setUp: SetUpListen): void {
 /** The head of a response as it went out, null before. writeHead(status, headers) leaves it nowhere else. */
 export function sentHead(response: object): string | null {
   return (response as Internals)._header ?? null;
+}
+
+/** What a dgram socket has, bound or not. */
+export function udpHandleOf(socket: object): UdpHandle | null {
+  const key = Object.getOwnPropertySymbols(socket).find(({ description }) => description === 'state symbol');
+  if (key === undefined) return null;
+  return (socket as Record<symbol, { handle?: UdpHandle } | undefined>)[key]?.handle ?? null;
+}
+
+export function makeUdpHandle(like: UdpHandle): UdpHandle {
+  return new (like.constructor as new () => UdpHandle)();
 }
