@@ -112,7 +112,9 @@ export function binary(name: 'covet.node' | 'covet-init' | 'covet-exec'): string
   if (existsSync(path)) return path;
   // A clone has both packages; an installed covet-pm has not, for nobody else needs them.
   const build = `npm install --prefix ${root} --no-save node-gyp@12 node-addon-api@8 && node ${join(root, 'scripts', 'build-native.mjs')}`;
-  throw new Error(`Expected ${name} for linux-${process.arch} in the package, found none. With g++, make and python3 this builds it: ${build}`);
+  throw new Error(
+    `Expected ${name} for linux-${process.arch} in the package, found none. With g++, make and python3 this builds it: ${build}`,
+  );
 }
 
 let loaded: Native | undefined;

@@ -28,7 +28,10 @@ export class Supervisor {
     const env = realEnv({ ...process.env, COVET_HOME: home });
     for (const folder of [home, env.paths.run, env.paths.state, env.paths.logs]) mkdirSync(folder, { recursive: true, mode: 0o700 });
     const [ours, theirs] = env.native.socketPair('seqpacket');
-    const child = spawn(binary('covet-init'), ['--supervisor-fd', '3', '--lock', env.paths.lock], { stdio: ['ignore', 'inherit', 'inherit', theirs], detached: true });
+    const child = spawn(binary('covet-init'), ['--supervisor-fd', '3', '--lock', env.paths.lock], {
+      stdio: ['ignore', 'inherit', 'inherit', theirs],
+      detached: true,
+    });
     child.unref();
     env.native.closeFd(theirs);
     this.#core = new SupervisorCore(env, ours);
@@ -37,7 +40,11 @@ export class Supervisor {
   }
 
   /** Any operation of the table, as the typed client has them. Throws CovetError. */
-  async call<N extends Exclude<OperationName, SubscriptionName>>(name: N, input: OperationInput<N>, progress: (text: string) => void = () => {}): Promise<OperationResults[N]> {
+  async call<N extends Exclude<OperationName, SubscriptionName>>(
+    name: N,
+    input: OperationInput<N>,
+    progress: (text: string) => void = () => {},
+  ): Promise<OperationResults[N]> {
     await this.#ready;
     const parsed = v.parse(OPERATIONS[name].input, input ?? {});
     const handler = HANDLERS[name] as (context: OperationContext, input: unknown) => Promise<OperationResults[N]>;

@@ -17,13 +17,22 @@ export async function runForeground(core: SupervisorCore, text: string): Promise
     if (event.type === 'worker.exited' && !event.expected) lastEnd = event;
   });
   await core.logs.open(config.name, config.logs);
-  core.logs.follow(config.name, ['out', 'err'], ({ stream, line }) => void (stream === 'out' ? process.stdout : process.stderr).write(`${line}\n`));
+  core.logs.follow(
+    config.name,
+    ['out', 'err'],
+    ({ stream, line }) => void (stream === 'out' ? process.stdout : process.stderr).write(`${line}\n`),
+  );
   const ended = new Promise<void>((resolve) => {
-    core.events.on('event', (event) => event.type === 'app.changed' && event.app === config.name && (event.to === 'failed' || event.to === 'stopped') && resolve());
+    core.events.on(
+      'event',
+      (event) =>
+        event.type === 'app.changed' && event.app === config.name && (event.to === 'failed' || event.to === 'stopped') && resolve(),
+    );
   });
   core.init.on('signal', (name) => {
     if (name === 'SIGHUP') return core.lookAround();
-    if (wasSignalled) for (const app of core.apps.values()) for (const generation of app.generations.values()) generation.kill(`a second ${name}`);
+    if (wasSignalled)
+      for (const app of core.apps.values()) for (const generation of app.generations.values()) generation.kill(`a second ${name}`);
     wasSignalled = true;
     void core.stopAll(`${name} was sent`);
   });

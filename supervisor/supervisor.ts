@@ -2,7 +2,8 @@
  * Everything one supervisor knows, put together: covet-init's wire, the apps, what is wanted, logs, events. The operations work on it;
  * main.ts, embedded.ts and `run` differ only in how they start it.
  */
-import { App, type AppDeps } from './apps/app.ts';
+import { App } from './apps/app.ts';
+import type { AppDeps } from './apps/app-deps.ts';
 import { start, stop } from './apps/verbs.ts';
 import type { Env } from './env.ts';
 import { EventLog } from './event-log.ts';

@@ -24,7 +24,9 @@ before(() => {
   folder = mkdtempSync(join(tmpdir(), 'covet-pack-'));
   mkdirSync(join(folder, 'home'), { mode: 0o700 });
   // Scripts are left out: prepack builds anew, under the feet of the tests that run beside this one.
-  const [packed] = JSON.parse(execFileSync('npm', ['pack', '--ignore-scripts', '--json', '--pack-destination', folder], { cwd: root, encoding: 'utf8' })) as Packed[];
+  const [packed] = JSON.parse(
+    execFileSync('npm', ['pack', '--ignore-scripts', '--json', '--pack-destination', folder], { cwd: root, encoding: 'utf8' }),
+  ) as Packed[];
   files = packed!.files.map((file) => file.path);
   writeFileSync(join(folder, 'package.json'), '{"type":"module"}');
   execFileSync('npm', ['install', '--ignore-scripts', '--prefer-offline', `./${packed!.filename}`], { cwd: folder, stdio: 'ignore' });
@@ -76,10 +78,26 @@ test('its types check in a strict project of somebody else', () => {
     export { name, CovetError, Supervisor };
   `;
   writeFileSync(join(folder, 'consumer.mts'), source);
-  const checked = spawnSync(join(root, 'node_modules', '.bin', 'tsc'), ['--noEmit', '--strict', '--module', 'nodenext', '--target', 'es2023', '--types', 'node', '--typeRoots', join(root, 'node_modules', '@types'), 'consumer.mts'], {
-    cwd: folder,
-    encoding: 'utf8',
-  });
+  const checked = spawnSync(
+    join(root, 'node_modules', '.bin', 'tsc'),
+    [
+      '--noEmit',
+      '--strict',
+      '--module',
+      'nodenext',
+      '--target',
+      'es2023',
+      '--types',
+      'node',
+      '--typeRoots',
+      join(root, 'node_modules', '@types'),
+      'consumer.mts',
+    ],
+    {
+      cwd: folder,
+      encoding: 'utf8',
+    },
+  );
   assert.equal(checked.status, 0, checked.stdout);
 });
 

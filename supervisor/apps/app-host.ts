@@ -44,9 +44,24 @@ export class AppHost implements SlotHost {
     const worker = new WorkerHandle(env, init, key, callbacks);
     workers.add(worker);
     const mode = modeOf(app.config, generation.launch.isNode);
-    const context = { config: app.config, generation, slot: slot.index, mode, lend: this.#lends(mode), cpus: app.pins.cpusOf(slot.index), cacheFolder: this.#cacheFolder() };
+    const context = {
+      config: app.config,
+      generation,
+      slot: slot.index,
+      mode,
+      lend: this.#lends(mode),
+      cpus: app.pins.cpusOf(slot.index),
+      cacheFolder: this.#cacheFolder(),
+    };
     void this.#lentAtStart(slot, generation.launch.isNode)
-      .then((lent) => worker.start(logs.files(app.name), lent, (fds) => workerOrder(context, fds), (out, err) => logs.attach(app.name, out, err)))
+      .then((lent) =>
+        worker.start(
+          logs.files(app.name),
+          lent,
+          (fds) => workerOrder(context, fds),
+          (out, err) => logs.attach(app.name, out, err),
+        ),
+      )
       .catch((error: Error) => worker.failed(error.message));
     return worker;
   }
@@ -92,7 +107,17 @@ export class AppHost implements SlotHost {
 
   onState(slot: Slot, from: SlotState, event: string, reason: string): void {
     const app = this.#app;
-    app.deps.events.announce({ type: 'slot.changed', app: app.name, slot: slot.index, generation: slot.generation, from, to: slot.state, event, reason, pid: slot.worker?.pid ?? 0 });
+    app.deps.events.announce({
+      type: 'slot.changed',
+      app: app.name,
+      slot: slot.index,
+      generation: slot.generation,
+      from,
+      to: slot.state,
+      event,
+      reason,
+      pid: slot.worker?.pid ?? 0,
+    });
     app.slotChanged(slot);
   }
 
@@ -112,8 +137,18 @@ export class AppHost implements SlotHost {
     const app = this.#app;
     const worker = slot.worker!;
     const uptimeMs = Math.round(this.env.nowMs() - worker.startedMs);
-    if (!expected) app.lastExit = `worker ${slot.index} (generation ${slot.generation}, pid ${worker.pid}) ${describeEnd(end)} after ${uptimeMs} ms`;
-    app.deps.events.announce({ type: 'worker.exited', app: app.name, slot: slot.index, generation: slot.generation, pid: worker.pid, ...signalName(end), uptimeMs, expected });
+    if (!expected)
+      app.lastExit = `worker ${slot.index} (generation ${slot.generation}, pid ${worker.pid}) ${describeEnd(end)} after ${uptimeMs} ms`;
+    app.deps.events.announce({
+      type: 'worker.exited',
+      app: app.name,
+      slot: slot.index,
+      generation: slot.generation,
+      pid: worker.pid,
+      ...signalName(end),
+      uptimeMs,
+      expected,
+    });
     this.checkSockets(slot);
   }
 
@@ -141,7 +176,11 @@ export class AppHost implements SlotHost {
     const reason = slot.worker === null ? 'it could not be started' : (app.lastExit ?? 'it ended');
     const nowMs = this.env.nowMs();
     const readyForMs = slot.readyAtMs === null ? null : nowMs - slot.readyAtMs;
-    const decision = decideCrash({ reason, readyForMs, generationWasReady: generation.wasReady, nowMs, random: this.env.random() }, slot.history, app.config.restart);
+    const decision = decideCrash(
+      { reason, readyForMs, generationWasReady: generation.wasReady, nowMs, random: this.env.random() },
+      slot.history,
+      app.config.restart,
+    );
     slot.history = decision.history;
     if (decision.kind === 'giveUp') {
       slot.dispatch({ type: 'giveUp', reason: decision.reason });

@@ -3,49 +3,21 @@
  * as an event, and the plan's effects are carried out here. Operations wait for the plan's `answer`.
  */
 import { randomBytes } from 'node:crypto';
-import type { Env } from '../env.ts';
-import type { EventLog } from '../event-log.ts';
 import { readCpuGrant } from '../host/cpu-grant.ts';
 import { maxInstances, planPins, type PinPlan } from '../host/pin-policy.ts';
-import type { InitClient } from '../init/init-client.ts';
-import type { ListenerRegistry } from '../listeners/registry.ts';
-import type { LogStore } from '../logs/log-store.ts';
 import type { AppConfig } from '../protocol/config.ts';
 import type { AppStatus } from '../protocol/states.ts';
-import type { DrainCounts } from '../protocol/worker-wire.ts';
 import type { Slot } from '../slots/slot.ts';
-import type { WorkerTable } from '../slots/worker-table.ts';
 import type { AppRecord } from '../state/wanted.ts';
 import { Answers } from './answers.ts';
+import { NOTHING_YET, type AppDeps, type Outcome } from './app-deps.ts';
 import { AppHost } from './app-host.ts';
-import { addDrain, NO_DRAIN } from './drain-counts.ts';
+import { addDrain } from './drain-counts.ts';
 import { coverageOf, type Generation } from './generation.ts';
 import { modeOf } from './hiring.ts';
 import { stepPlan, type Plan, type PlanEffect, type PlanEvent, type Verdict } from './plan-machine.ts';
 import { Replacement } from './replacement.ts';
 import { statusOf } from './status.ts';
-
-export interface AppDeps {
-  readonly env: Env;
-  readonly init: InitClient;
-  readonly workers: WorkerTable;
-  readonly registry: ListenerRegistry;
-  readonly logs: LogStore;
-  readonly events: EventLog;
-  /** As WantedState.save. */
-  save<R extends AppRecord | null>(name: string, change: (record: AppRecord | undefined) => R): Promise<R>;
-  /** The name of another app that is pinned, or null. */
-  otherPinned(name: string): string | null;
-  onForgotten(app: App): void;
-}
-
-/** What a reload or a stop came to. */
-export interface Outcome {
-  readonly drain: DrainCounts;
-  readonly killed: number;
-}
-
-export const NOTHING_YET: Outcome = { drain: NO_DRAIN, killed: 0 };
 
 export class App {
   readonly name: string;
@@ -120,7 +92,8 @@ export class App {
     const { plan } = this;
     const coming = plan.phase === 'reloading' ? this.generations.get(plan.candidate) : this.live;
     if (coming === undefined || coming === null || this.#replacement?.isBusy === true) return;
-    if (coming.missing(this.deps.registry.of(this.name), this.config.minHealthyMs, () => this.lookUp()) === null) this.dispatch({ type: 'up' });
+    if (coming.missing(this.deps.registry.of(this.name), this.config.minHealthyMs, () => this.lookUp()) === null)
+      this.dispatch({ type: 'up' });
   }
 
   /** A slot's worker is gone for good: an old generation, or the whole app, may be through. */
@@ -152,7 +125,9 @@ export class App {
 
   /** Slots of what serves, or will. */
   current(): Slot[] {
-    return [...this.generations.values()].filter((generation) => this.#isCurrent(generation)).flatMap((generation) => [...generation.slots.values()]);
+    return [...this.generations.values()]
+      .filter((generation) => this.#isCurrent(generation))
+      .flatMap((generation) => [...generation.slots.values()]);
   }
 
   /** Whether a successor takes over this very slot's socket. */
@@ -234,7 +209,13 @@ export class App {
     if (!this.deps.env.faults.has('no-flip')) {
       for (const listener of this.deps.registry.of(this.name)) {
         listener.flip(half);
-        this.deps.events.announce({ type: 'listener.flipped', app: this.name, listener: listener.key, generation: to, half: half === 0 ? 'A' : 'B' });
+        this.deps.events.announce({
+          type: 'listener.flipped',
+          app: this.name,
+          listener: listener.key,
+          generation: to,
+          half: half === 0 ? 'A' : 'B',
+        });
       }
     }
     this.deps.events.announce({ type: 'reload.flipped', app: this.name, generation: to });

@@ -6,7 +6,12 @@ export const NO_DRAIN: DrainCounts = { handedOver: 0, drained: NO_CONNECTIONS, i
 
 export function addDrain(a: DrainCounts, b: DrainCounts | null): DrainCounts {
   if (b === null) return a;
-  return { handedOver: a.handedOver + b.handedOver, drained: add(a.drained, b.drained), idleClosed: a.idleClosed + b.idleClosed, cut: add(a.cut, b.cut) };
+  return {
+    handedOver: a.handedOver + b.handedOver,
+    drained: add(a.drained, b.drained),
+    idleClosed: a.idleClosed + b.idleClosed,
+    cut: add(a.cut, b.cut),
+  };
 }
 
 function add(a: ConnectionCounts, b: ConnectionCounts): ConnectionCounts {

@@ -12,7 +12,9 @@ export type Coverage = ReadonlyMap<string, number>;
 
 /** What a generation serves now: what the next one must serve too. */
 export function coverageOf(listeners: readonly Listener[], generation: number): Coverage {
-  return new Map(listeners.map((listener) => [listener.key, listener.listeners(generation).size] as const).filter(([, count]) => count > 0));
+  return new Map(
+    listeners.map((listener) => [listener.key, listener.listeners(generation).size] as const).filter(([, count]) => count > 0),
+  );
 }
 
 export interface GenerationOrder {

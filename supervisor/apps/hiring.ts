@@ -35,7 +35,10 @@ export function workerOrder(context: HireContext, fds: { channel: number; handof
   };
 }
 
-function workerEnv({ config, generation, slot, mode, lend, cacheFolder }: HireContext, fds: { channel: number; handoff: number }): Record<string, string> {
+function workerEnv(
+  { config, generation, slot, mode, lend, cacheFolder }: HireContext,
+  fds: { channel: number; handoff: number },
+): Record<string, string> {
   const env: Record<string, string> = {
     ...generation.env,
     NODE_APP_INSTANCE: String(slot),

@@ -26,7 +26,19 @@ export interface Launch {
 }
 
 const TYPESCRIPT = new Set(['.ts', '.mts', '.cts']);
-const INTERPRETERS: Readonly<Record<string, string>> = { '.js': 'node', '.cjs': 'node', '.mjs': 'node', '.ts': 'node', '.mts': 'node', '.cts': 'node', '.py': 'python3', '.sh': 'bash', '.rb': 'ruby', '.pl': 'perl', '.php': 'php' };
+const INTERPRETERS: Readonly<Record<string, string>> = {
+  '.js': 'node',
+  '.cjs': 'node',
+  '.mjs': 'node',
+  '.ts': 'node',
+  '.mts': 'node',
+  '.cts': 'node',
+  '.py': 'python3',
+  '.sh': 'bash',
+  '.rb': 'ruby',
+  '.pl': 'perl',
+  '.php': 'php',
+};
 /** node -p of a broken interpreter must not hold a start for ever. */
 const INTERPRETER_TIMEOUT_MS = 10_000;
 
@@ -41,12 +53,21 @@ export async function resolveLaunch(config: AppConfig, ownNode: string): Promise
     const local = isAbsolute(config.script) ? config.script : join(cwd, config.script);
     // A bare name that is no file here is a program of PATH.
     const program = config.script.includes('/') || existsSync(local) ? realPath(local) : config.script;
-    return { file: program, args: config.args, cwd, isNode: false, nodeVersion: '', fingerprint: program.includes('/') ? fingerprint(program) : '', scriptPath: program };
+    return {
+      file: program,
+      args: config.args,
+      cwd,
+      isNode: false,
+      nodeVersion: '',
+      fingerprint: program.includes('/') ? fingerprint(program) : '',
+      scriptPath: program,
+    };
   }
   const script = realPath(isAbsolute(config.script) ? config.script : join(cwd, config.script));
   if (!statSync(script).isFile()) throw new CovetError('COVET_ERR_APP_SCRIPT', { path: script, reason: 'it is not a file' });
   const common = { cwd, fingerprint: fingerprint(script), scriptPath: script };
-  if (!isNodeProgram(interpreter)) return { ...common, file: interpreter, args: [...config.nodeArgs, script, ...config.args], isNode: false, nodeVersion: '' };
+  if (!isNodeProgram(interpreter))
+    return { ...common, file: interpreter, args: [...config.nodeArgs, script, ...config.args], isNode: false, nodeVersion: '' };
   const file = interpreter === 'node' ? ownNode : interpreter;
   const node = await nodeFeatures(file, ownNode);
   const typescript = TYPESCRIPT.has(extension) && !node.stripsTypes ? ['--import', tsxOf(cwd, script, node.version)] : [];
@@ -77,9 +98,14 @@ function isNodeProgram(interpreter: string): boolean {
 }
 
 async function nodeFeatures(file: string, ownNode: string): Promise<{ version: string; stripsTypes: boolean }> {
-  if (file === ownNode) return { version: process.versions.node, stripsTypes: Boolean((process.features as { typescript?: unknown }).typescript) };
+  if (file === ownNode)
+    return { version: process.versions.node, stripsTypes: Boolean((process.features as { typescript?: unknown }).typescript) };
   try {
-    const { stdout } = await promisify(execFile)(file, ['-p', 'JSON.stringify({version:process.versions.node,stripsTypes:Boolean(process.features.typescript)})'], { timeout: INTERPRETER_TIMEOUT_MS, env: {} });
+    const { stdout } = await promisify(execFile)(
+      file,
+      ['-p', 'JSON.stringify({version:process.versions.node,stripsTypes:Boolean(process.features.typescript)})'],
+      { timeout: INTERPRETER_TIMEOUT_MS, env: {} },
+    );
     return JSON.parse(stdout) as { version: string; stripsTypes: boolean };
   } catch (error) {
     throw new CovetError('COVET_ERR_APP_SCRIPT', { path: file, reason: 'it does not run as node' }, { cause: error });

@@ -27,7 +27,11 @@ export interface Lender {
 export async function lendTo(lender: Lender, slot: Slot, request: LendRequest): Promise<{ reply: LendReply; fd?: number }> {
   const address = askedAddress(request);
   if (address === null || !lender.lends) return { reply: { ok: 'self' } };
-  const refusal = judge(address, lender.uid, lender.config.listen.map(parseListen).filter((one) => one !== null));
+  const refusal = judge(
+    address,
+    lender.uid,
+    lender.config.listen.map(parseListen).filter((one) => one !== null),
+  );
   if (refusal !== null) return refused(lender, slot, refusal);
   const ordinal = address.kind === 'tcp' && address.port === 0 ? lender.countPortZero(slot) : null;
   const app = lender.config.name;
@@ -39,7 +43,12 @@ export async function lendTo(lender: Lender, slot: Slot, request: LendRequest): 
   } catch (error) {
     if (!(error instanceof InitError)) throw error;
     if (listener.condition === 'closed') lender.registry.release(app, listener);
-    return refused(lender, slot, { code: error.code as Refusal['code'], errno: error.errno, syscall: error.syscall === 'listen' ? 'listen' : 'bind', reason: error.message });
+    return refused(lender, slot, {
+      code: error.code as Refusal['code'],
+      errno: error.errno,
+      syscall: error.syscall === 'listen' ? 'listen' : 'bind',
+      reason: error.message,
+    });
   }
 }
 

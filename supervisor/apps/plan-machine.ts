@@ -118,7 +118,8 @@ export const PLAN_TABLE: Table = {
     start: refused,
     stop: () => done(stopping('stopped'), drainAll),
     delete: () => done(stopping('deleted'), drainAll),
-    reload: (plan, event) => done({ phase: 'reloading', live: plan.live, candidate: event.generation }, { type: 'startGeneration', generation: event.generation }),
+    reload: (plan, event) =>
+      done({ phase: 'reloading', live: plan.live, candidate: event.generation }, { type: 'startGeneration', generation: event.generation }),
     scale: (plan) => done(plan, { type: 'resize' }),
     automatic: (plan) => done(plan),
     crash: (plan) => done(plan, restartSlot),
@@ -139,7 +140,8 @@ export const PLAN_TABLE: Table = {
     exhausted: (plan, event) => (event.of === plan.candidate ? failReload(plan, event.reason) : done(plan)),
     up: (plan) => done(plan, { type: 'flip', to: plan.candidate }),
     reloadFailed: (plan, event) => failReload(plan, event.reason),
-    flipped: (plan) => done({ phase: 'settling', live: plan.candidate, retired: plan.live }, { type: 'drainGeneration', generation: plan.live }),
+    flipped: (plan) =>
+      done({ phase: 'settling', live: plan.candidate, retired: plan.live }, { type: 'drainGeneration', generation: plan.live }),
   },
   settling: {
     ...late,
@@ -150,7 +152,8 @@ export const PLAN_TABLE: Table = {
     scale: (plan) => done(plan, { type: 'resize' }),
     automatic: putOff,
     crash: (plan, event) => (event.of === plan.retired ? ignored(plan) : done(plan, restartSlot)),
-    exhausted: (plan, event) => (event.of === plan.retired ? ignored(plan) : done(stopping('failed', event.reason), answer('reload', event.reason), drainAll)),
+    exhausted: (plan, event) =>
+      event.of === plan.retired ? ignored(plan) : done(stopping('failed', event.reason), answer('reload', event.reason), drainAll),
     up: (plan) => done(plan, answer('start')),
     retired: (plan) => done({ phase: 'running', live: plan.live }, answer('reload')),
   },

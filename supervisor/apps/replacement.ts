@@ -48,7 +48,8 @@ export class Replacement {
   /** The reload failed: the old spec runs again where it was given up. */
   restore(): void {
     this.#isOver = true;
-    for (const slot of this.#old.slots.values()) if (slot.state === 'exited' && slot.index <= this.#index) slot.dispatch({ type: 'retry', delayMs: 0, reason: 'the reload failed' });
+    for (const slot of this.#old.slots.values())
+      if (slot.state === 'exited' && slot.index <= this.#index) slot.dispatch({ type: 'retry', delayMs: 0, reason: 'the reload failed' });
   }
 
   #next(): void {

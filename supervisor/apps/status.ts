@@ -31,6 +31,13 @@ export function statusOf({ plan, ready, isDegraded }: StatusFacts): AppStatus {
 
 /** What an app is doing, for a refusal. */
 export function doing(plan: Plan): string {
-  const words: Record<Plan['phase'], string> = { stopped: 'stopped', starting: 'starting', running: 'running', reloading: 'reloading', settling: 'draining its old workers', stopping: 'stopping' };
+  const words: Record<Plan['phase'], string> = {
+    stopped: 'stopped',
+    starting: 'starting',
+    running: 'running',
+    reloading: 'reloading',
+    settling: 'draining its old workers',
+    stopping: 'stopping',
+  };
   return words[plan.phase];
 }

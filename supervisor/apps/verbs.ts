@@ -7,7 +7,8 @@ import type { Half } from '../listeners/listener.ts';
 import { CovetError, type ErrorCode, type ErrorDetails } from '../protocol/errors.ts';
 import type { AppRecord } from '../state/wanted.ts';
 import { PlanRefusal } from './answers.ts';
-import { NOTHING_YET, type App, type Outcome } from './app.ts';
+import type { App } from './app.ts';
+import { NOTHING_YET, type Outcome } from './app-deps.ts';
 import { Generation } from './generation.ts';
 import { resolveLaunch } from './launch.ts';
 import type { Verdict } from './plan-machine.ts';
@@ -35,7 +36,8 @@ export async function start(app: App): Promise<void> {
 
 /** `env`, when given, becomes the environment. Throws COVET_ERR_RELOAD_FAILED, COVET_ERR_APP_BUSY, COVET_ERR_APP_NOT_RUNNING; then nothing changed. */
 export async function reload(app: App, env: Readonly<Record<string, string>> | null): Promise<ReloadOutcome> {
-  if (app.plan.phase === 'stopped') throw new CovetError('COVET_ERR_APP_NOT_RUNNING', { app: app.name, status: app.status, verb: 'reload' });
+  if (app.plan.phase === 'stopped')
+    throw new CovetError('COVET_ERR_APP_NOT_RUNNING', { app: app.name, status: app.status, verb: 'reload' });
   if (app.plan.phase !== 'running') require(app, 'refused', 'reload');
   const startedMs = app.deps.env.nowMs();
   const mode = app.reloadMode;
@@ -55,6 +57,8 @@ export async function reload(app: App, env: Readonly<Record<string, string>> | n
   } catch (error) {
     if (env !== null && !app.isForgotten) await app.save({ env: previous });
     if (error instanceof PlanRefusal) app.deps.events.announce({ type: 'reload.failed', app: app.name, generation, reason: error.message });
+    if (app.plan.phase === 'stopping' || app.plan.phase === 'stopped')
+      throw new CovetError('COVET_ERR_RELOAD_ENDED', { app: app.name, by: 'a stop' });
     return failedAs(app, error, 'COVET_ERR_RELOAD_FAILED', { generation });
   }
   const durationMs = Math.round(app.deps.env.nowMs() - startedMs);

@@ -7,7 +7,14 @@ import * as v from 'valibot';
 import { HANDLERS, SUBSCRIPTIONS, type OperationContext, type Sink, type SubscriptionName } from '../operations/handlers.ts';
 import { CovetError, nearMatch } from '../protocol/errors.ts';
 import { OPERATIONS, type OperationName } from '../protocol/operations.ts';
-import { LineSplitter, RPC_LINE_BYTES_MAX, SUBSCRIPTION_ITEMS_MAX, type RpcFailure, type RpcNotification, type RpcResponse } from '../protocol/rpc.ts';
+import {
+  LineSplitter,
+  RPC_LINE_BYTES_MAX,
+  SUBSCRIPTION_ITEMS_MAX,
+  type RpcFailure,
+  type RpcNotification,
+  type RpcResponse,
+} from '../protocol/rpc.ts';
 import type { SupervisorCore } from '../supervisor.ts';
 
 /** Unread bytes of one client before its items wait; above, they queue and then go. */
@@ -15,7 +22,12 @@ const UNREAD_BYTES_MAX = 1_048_576;
 /** Operations and subscriptions of one client at once. */
 const UNDER_WAY_MAX = 64;
 
-const requestSchema = v.object({ jsonrpc: v.literal('2.0'), id: v.exactOptional(v.pipe(v.number(), v.integer())), method: v.pipe(v.string(), v.maxLength(64)), params: v.exactOptional(v.unknown()) });
+const requestSchema = v.object({
+  jsonrpc: v.literal('2.0'),
+  id: v.exactOptional(v.pipe(v.number(), v.integer())),
+  method: v.pipe(v.string(), v.maxLength(64)),
+  params: v.exactOptional(v.unknown()),
+});
 
 interface Subscription {
   stop: () => void;
@@ -77,14 +89,25 @@ export class ControlConnection {
     try {
       json = JSON.parse(line);
     } catch {
-      return this.#fail(null, -32_700, new CovetError('COVET_ERR_CONTROL_FRAME', { max: RPC_LINE_BYTES_MAX, got: 'a line that is not JSON' }));
+      return this.#fail(
+        null,
+        -32_700,
+        new CovetError('COVET_ERR_CONTROL_FRAME', { max: RPC_LINE_BYTES_MAX, got: 'a line that is not JSON' }),
+      );
     }
     const parsed = v.safeParse(requestSchema, json);
-    if (!parsed.success) return this.#fail(null, -32_600, new CovetError('COVET_ERR_CONTROL_FRAME', { max: RPC_LINE_BYTES_MAX, got: 'another shape' }));
+    if (!parsed.success)
+      return this.#fail(null, -32_600, new CovetError('COVET_ERR_CONTROL_FRAME', { max: RPC_LINE_BYTES_MAX, got: 'another shape' }));
     const { id = null, method, params } = parsed.output;
     if (method === 'unsubscribe') return this.#unsubscribe(params);
-    if (!isOperation(method)) return this.#fail(id, -32_601, new CovetError('COVET_ERR_CONTROL_METHOD', { got: method, near: nearMatch(method, Object.keys(OPERATIONS)) }));
-    if (this.#underWay + this.#subscriptions.size >= UNDER_WAY_MAX) return this.#fail(id, -32_000, new CovetError('COVET_ERR_INTERNAL', { reason: `more than ${UNDER_WAY_MAX} requests under way` }));
+    if (!isOperation(method))
+      return this.#fail(
+        id,
+        -32_601,
+        new CovetError('COVET_ERR_CONTROL_METHOD', { got: method, near: nearMatch(method, Object.keys(OPERATIONS)) }),
+      );
+    if (this.#underWay + this.#subscriptions.size >= UNDER_WAY_MAX)
+      return this.#fail(id, -32_000, new CovetError('COVET_ERR_INTERNAL', { reason: `more than ${UNDER_WAY_MAX} requests under way` }));
     this.#underWay++;
     try {
       await this.#run(method, id, params);
@@ -98,7 +121,10 @@ export class ControlConnection {
   async #run(method: OperationName, id: number | null, params: unknown): Promise<void> {
     const input = v.safeParse(OPERATIONS[method].input, params ?? {});
     if (!input.success) return this.#fail(id, -32_602, configError(input.issues[0]));
-    const context: OperationContext = { core: this.#core, progress: (text) => id !== null && this.#send({ jsonrpc: '2.0', method: 'progress', params: { id, text } }) };
+    const context: OperationContext = {
+      core: this.#core,
+      progress: (text) => id !== null && this.#send({ jsonrpc: '2.0', method: 'progress', params: { id, text } }),
+    };
     if (isSubscription(method)) return this.#subscribe(method, id, input.output, context);
     // The table's type joins each name to its handler; an index over the union cannot show it.
     const handler = HANDLERS[method] as (context: OperationContext, input: unknown) => Promise<unknown>;
@@ -180,7 +206,7 @@ function isSubscription(method: OperationName): method is SubscriptionName {
 function configError(issue: v.BaseIssue<unknown>): CovetError {
   const field = v.getDotPath(issue) ?? 'params';
   if (issue.type === 'strict_object' && issue.expected === 'never') return new CovetError('COVET_ERR_CONFIG_UNKNOWN', { field, near: '' });
-  return new CovetError('COVET_ERR_CONFIG_FIELD', { field, expected: issue.message, got: `${issue.received}` });
+  return new CovetError('COVET_ERR_CONFIG_FIELD', { field, expected: issue.message, got: issue.received });
 }
 
 function asCovetError(error: unknown): CovetError {

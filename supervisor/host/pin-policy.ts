@@ -29,13 +29,16 @@ export function planPins(pin: AppConfig['pin'], instances: number, grant: CpuGra
   const over = (cpus: readonly number[], why: string): PinPlan => ({ on: true, why, cpusOf: (slot) => [cpus[slot % cpus.length]!] });
   if (Array.isArray(pin)) {
     const usable = pin.filter((cpu) => grant.allowed.includes(cpu));
-    return usable.length === 0 ? off(`none of the CPUs ${pin.join(',')} is allowed here (${grant.allowed.join(',')})`) : over(usable, 'the config lists the CPUs');
+    return usable.length === 0
+      ? off(`none of the CPUs ${pin.join(',')} is allowed here (${grant.allowed.join(',')})`)
+      : over(usable, 'the config lists the CPUs');
   }
   if (pin === 'none') return off('the config says none');
   if (pin === 'on') return over(grant.allowed, 'the config says on');
   if (instances > grant.allowed.length) return off(`${instances} workers on ${grant.allowed.length} CPUs`);
   if (grant.allowed.length < PIN_CPUS_MIN) return off(`auto pins from ${PIN_CPUS_MIN} CPUs on, here are ${grant.allowed.length}`);
-  if (grant.quota !== null && grant.quota < grant.allowed.length) return off(`a CPU quota of ${grant.quota} lies below the ${grant.allowed.length} CPUs`);
+  if (grant.quota !== null && grant.quota < grant.allowed.length)
+    return off(`a CPU quota of ${grant.quota} lies below the ${grant.allowed.length} CPUs`);
   if (otherPinnedApp !== null) return off(`\`${otherPinnedApp}\` is pinned to the same CPUs`);
   return over(grant.allowed, 'auto: a CPU for each worker');
 }

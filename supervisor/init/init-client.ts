@@ -76,7 +76,9 @@ export class InitClient extends EventEmitter<InitEvents> {
   request(verb: string, fields: Readonly<Record<string, string>> = {}): Promise<InitReply> {
     const id = ++this.#lastId;
     return new Promise((resolve, reject) => {
-      const timer = this.#env.after(REPLY_TIMEOUT_MS, () => this.#settle(id)?.reject(new Error(`covet-init did not answer ${verb} within ${REPLY_TIMEOUT_MS} ms`)));
+      const timer = this.#env.after(REPLY_TIMEOUT_MS, () =>
+        this.#settle(id)?.reject(new Error(`covet-init did not answer ${verb} within ${REPLY_TIMEOUT_MS} ms`)),
+      );
       this.#waiting.set(id, { resolve, reject, timer });
       try {
         this.#socket.send(encodeInitPacket({ verb, id, fields }));
@@ -113,9 +115,11 @@ export class InitClient extends EventEmitter<InitEvents> {
       case 'exited':
         return this.#unasked(packet, fds);
       case 'end':
-        return void this.#settle(packet.id)?.resolve({ fields: {}, fds });
+        this.#settle(packet.id)?.resolve({ fields: {}, fds });
+        return;
       case 'error':
-        return void this.#settle(packet.id)?.reject(new InitError(packet.fields));
+        this.#settle(packet.id)?.reject(new InitError(packet.fields));
+        return;
       default:
         this.emit('held', packet, fds);
     }

@@ -28,15 +28,26 @@ export class ListenerRegistry {
   /** The app's listener for an address, made by `make` when it is its first; or why it may not have it. */
   acquire(app: string, address: Address, ordinal: number | null, make: () => Listener): Listener | Refusal {
     const own = this.of(app);
-    const known = own.find((listener) => (ordinal === null ? listener.key === addressKey(address) || isFallbackOf(listener, address) : listener.ordinal === ordinal && sameHost(listener, address)));
+    const known = own.find((listener) =>
+      ordinal === null
+        ? listener.key === addressKey(address) || isFallbackOf(listener, address)
+        : listener.ordinal === ordinal && sameHost(listener, address),
+    );
     if (known !== undefined) return known;
     for (const [other, listeners] of this.#byApp) {
-      const holder = other === app ? undefined : listeners.find((listener) => listener.condition !== 'closed' && overlaps(listener.address, address));
+      const holder =
+        other === app ? undefined : listeners.find((listener) => listener.condition !== 'closed' && overlaps(listener.address, address));
       if (holder !== undefined) {
-        return { code: 'EADDRINUSE', errno: -98, syscall: 'listen', reason: `${addressKey(address)} is held by \`${other}\` as ${holder.key}` };
+        return {
+          code: 'EADDRINUSE',
+          errno: -98,
+          syscall: 'listen',
+          reason: `${addressKey(address)} is held by \`${other}\` as ${holder.key}`,
+        };
       }
     }
-    if (own.length >= LISTENERS_MAX) return { code: 'EMFILE', errno: -24, syscall: 'listen', reason: `Expected at most ${LISTENERS_MAX} listeners of one app` };
+    if (own.length >= LISTENERS_MAX)
+      return { code: 'EMFILE', errno: -24, syscall: 'listen', reason: `Expected at most ${LISTENERS_MAX} listeners of one app` };
     const listener = make();
     this.#byApp.set(app, [...own, listener]);
     return listener;
@@ -59,7 +70,12 @@ export class ListenerRegistry {
 export function judge(address: Address, uid: number, listed: readonly Address[]): Refusal | null {
   if (address.kind === 'unix' || uid === 0 || address.port === 0 || address.port >= unprivilegedPortStart()) return null;
   if (listed.some((one) => one.kind === 'tcp' && one.port === address.port)) return null;
-  return { code: 'EACCES', errno: -13, syscall: 'bind', reason: `port ${address.port} is privileged and uid ${uid} is not; list it in the config's \`listen\` to allow it` };
+  return {
+    code: 'EACCES',
+    errno: -13,
+    syscall: 'bind',
+    reason: `port ${address.port} is privileged and uid ${uid} is not; list it in the config's \`listen\` to allow it`,
+  };
 }
 
 function unprivilegedPortStart(): number {
@@ -72,9 +88,19 @@ function unprivilegedPortStart(): number {
 
 /** listen(3000) on a host without IPv6 became 0.0.0.0:3000. */
 function isFallbackOf(listener: Listener, address: Address): boolean {
-  return listener.address.kind === 'tcp' && address.kind === 'tcp' && address.dual && listener.address.host === '0.0.0.0' && listener.address.port === address.port;
+  return (
+    listener.address.kind === 'tcp' &&
+    address.kind === 'tcp' &&
+    address.dual &&
+    listener.address.host === '0.0.0.0' &&
+    listener.address.port === address.port
+  );
 }
 
 function sameHost(listener: Listener, address: Address): boolean {
-  return listener.address.kind === 'tcp' && address.kind === 'tcp' && (listener.address.host === address.host || isFallbackOf(listener, { ...address, port: listener.address.port }));
+  return (
+    listener.address.kind === 'tcp' &&
+    address.kind === 'tcp' &&
+    (listener.address.host === address.host || isFallbackOf(listener, { ...address, port: listener.address.port }))
+  );
 }

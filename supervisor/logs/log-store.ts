@@ -54,7 +54,12 @@ export class LogStore {
     const files = this.files(app);
     for (const stream of STREAMS) {
       const id = ++this.#lastId;
-      this.#copier.openStream(id, files[stream], { maxBytes: options.bytesMax, files: options.filesMax, timestamps: options.timestamps, stallMs: options.stallMs });
+      this.#copier.openStream(id, files[stream], {
+        maxBytes: options.bytesMax,
+        files: options.filesMax,
+        timestamps: options.timestamps,
+        stallMs: options.stallMs,
+      });
       this.#streams.set(id, { id, app, stream, path: files[stream], follower: new LogFollower(files[stream]) });
       await chmod(files[stream], 0o600);
     }

@@ -9,7 +9,10 @@ import type { Handler } from './handlers.ts';
 const NOFILE_ADVISED = 65_536;
 const SOMAXCONN_ADVISED = 4_096;
 
-export const doctor: Handler<'doctor'> = async ({ core }) => ({ apiVersion: 1, findings: [...kernel(core), ...limits(), ...runtime(core), ...apps(core)] });
+export const doctor: Handler<'doctor'> = async ({ core }) => ({
+  apiVersion: 1,
+  findings: [...kernel(core), ...limits(), ...runtime(core), ...apps(core)],
+});
 
 const ok = (what: string, found: string): DoctorFinding => ({ level: 'ok', what, found, advice: '' });
 const note = (what: string, found: string, advice: string): DoctorFinding => ({ level: 'note', what, found, advice });
@@ -17,14 +20,31 @@ const warning = (what: string, found: string, advice: string): DoctorFinding => 
 
 function kernel(core: SupervisorCore): DoctorFinding[] {
   const probe = core.env.native.probe();
-  const allowed = (what: string, result: string, advice: string, bad: typeof note): DoctorFinding => (result === 'ok' ? ok(what, 'allowed') : bad(what, `refused (${result})`, advice));
+  const allowed = (what: string, result: string, advice: string, bad: typeof note): DoctorFinding =>
+    result === 'ok' ? ok(what, 'allowed') : bad(what, `refused (${result})`, advice);
   return [
-    allowed('reuseport program (classic BPF)', probe.reuseportBpf, 'Without it a reload shares sockets between old and new workers and a hung worker keeps its share. Allow setsockopt SO_ATTACH_REUSEPORT_CBPF.', warning),
+    allowed(
+      'reuseport program (classic BPF)',
+      probe.reuseportBpf,
+      'Without it a reload shares sockets between old and new workers and a hung worker keeps its share. Allow setsockopt SO_ATTACH_REUSEPORT_CBPF.',
+      warning,
+    ),
     allowed('eBPF', probe.ebpf, 'Load-aware dispatch needs CAP_BPF; without it the kernel spreads by chance.', note),
     allowed('io_uring', probe.ioUring, 'The epoll back end is used; nothing to do.', note),
     allowed('pidfd', probe.pidfd, 'Linux 5.3 or later is needed.', warning),
-    allowed('exit status of adopted workers (PIDFD_INFO_EXIT)', probe.pidfdInfoExit, 'Before Linux 6.15 the exit status of a worker that ends while no supervisor runs may be unknown.', note),
-    probe.ptraceScope <= 1 ? ok('ptrace scope', String(probe.ptraceScope)) : note('ptrace scope', String(probe.ptraceScope), 'Recovering sockets from workers after a double fault needs kernel.yama.ptrace_scope ≤ 1.'),
+    allowed(
+      'exit status of adopted workers (PIDFD_INFO_EXIT)',
+      probe.pidfdInfoExit,
+      'Before Linux 6.15 the exit status of a worker that ends while no supervisor runs may be unknown.',
+      note,
+    ),
+    probe.ptraceScope <= 1
+      ? ok('ptrace scope', String(probe.ptraceScope))
+      : note(
+          'ptrace scope',
+          String(probe.ptraceScope),
+          'Recovering sockets from workers after a double fault needs kernel.yama.ptrace_scope ≤ 1.',
+        ),
     ...sysctl('net.core.somaxconn', '/proc/sys/net/core/somaxconn', SOMAXCONN_ADVISED, "A listener's backlog is capped by it; raise it to"),
   ];
 }
@@ -39,7 +59,15 @@ function limits(): DoctorFinding[] {
   const row = /^Max open files\s+(\S+)\s+(\S+)/m.exec(read('/proc/self/limits') ?? '');
   const hard = row?.[2] === 'unlimited' ? Infinity : Number(row?.[2] ?? 0);
   const found = `soft ${row?.[1] ?? '?'}, hard ${row?.[2] ?? '?'}`;
-  return [hard >= NOFILE_ADVISED ? ok('open files', found) : warning('open files', found, `Workers may run out of descriptors; raise the hard limit to ${NOFILE_ADVISED} (LimitNOFILE= in a unit).`)];
+  return [
+    hard >= NOFILE_ADVISED
+      ? ok('open files', found)
+      : warning(
+          'open files',
+          found,
+          `Workers may run out of descriptors; raise the hard limit to ${NOFILE_ADVISED} (LimitNOFILE= in a unit).`,
+        ),
+  ];
 }
 
 function runtime(core: SupervisorCore): DoctorFinding[] {
@@ -48,10 +76,14 @@ function runtime(core: SupervisorCore): DoctorFinding[] {
   const [major = 0] = process.versions.node.split('.').map(Number);
   return [
     ok('CPUs', cpus),
-    major >= 22 ? ok('Node', process.versions.node) : note('Node', process.versions.node, 'Node 20 is past its end of life; 22 and later also cache compiled code and run TypeScript.'),
+    major >= 22
+      ? ok('Node', process.versions.node)
+      : note('Node', process.versions.node, 'Node 20 is past its end of life; 22 and later also cache compiled code and run TypeScript.'),
     ok('covet-init', `pid ${core.init.pid}`),
     ok('home', core.env.paths.home),
-    process.getuid!() === 0 ? note('user', 'root', "Workers run as root unless their config names a `uid`.") : ok('user', `uid ${process.getuid!()}`),
+    process.getuid!() === 0
+      ? note('user', 'root', 'Workers run as root unless their config names a `uid`.')
+      : ok('user', `uid ${process.getuid!()}`),
   ];
 }
 
@@ -59,8 +91,18 @@ function apps(core: SupervisorCore): DoctorFinding[] {
   return [...core.apps.values()].flatMap((app) => [
     ok(`${app.name}: mode`, `${app.mode}, reload by ${app.reloadMode}`),
     app.mode === 'self-bound'
-      ? note(`${app.name}: listeners`, 'it binds by itself', 'Its reload is a restart, one worker at a time. Name the address in `listen`, or take it from LISTEN_FDS.')
-      : ok(`${app.name}: listeners`, core.registry.of(app.name).map((listener) => `${listener.key} by ${listener.dispatch}, ${listener.condition}`).join('; ') || 'none'),
+      ? note(
+          `${app.name}: listeners`,
+          'it binds by itself',
+          'Its reload is a restart, one worker at a time. Name the address in `listen`, or take it from LISTEN_FDS.',
+        )
+      : ok(
+          `${app.name}: listeners`,
+          core.registry
+            .of(app.name)
+            .map((listener) => `${listener.key} by ${listener.dispatch}, ${listener.condition}`)
+            .join('; ') || 'none',
+        ),
     app.pins.on ? ok(`${app.name}: pinning`, app.pins.why) : note(`${app.name}: pinning`, `off: ${app.pins.why}`, ''),
   ]);
 }

@@ -30,7 +30,11 @@ export interface Sink<T> {
 }
 
 export type Handler<N extends OperationName> = (context: OperationContext, input: OperationParsed<N>) => Promise<OperationResults[N]>;
-export type SubscriptionHandler<N extends OperationName> = (context: OperationContext, input: OperationParsed<N>, sink: Sink<OperationResults[N]>) => Promise<() => void>;
+export type SubscriptionHandler<N extends OperationName> = (
+  context: OperationContext,
+  input: OperationParsed<N>,
+  sink: Sink<OperationResults[N]>,
+) => Promise<() => void>;
 export type SubscriptionName = 'logs' | 'events';
 
 export const HANDLERS: { readonly [N in Exclude<OperationName, SubscriptionName>]: Handler<N> } = {

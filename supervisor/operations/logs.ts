@@ -11,7 +11,8 @@ export const logs: SubscriptionHandler<'logs'> = async ({ core }, { app, streams
   let isLive = false;
   const stop = follow ? core.logs.follow(app ?? null, wanted, (item) => (isLive ? sink.item(item) : early.push(item))) : () => {};
   for (const name of apps) {
-    for (const stream of wanted) for (const line of tail(core.logs.files(name)[stream], lines).lines) sink.item({ app: name, stream, line });
+    for (const stream of wanted)
+      for (const line of tail(core.logs.files(name)[stream], lines).lines) sink.item({ app: name, stream, line });
   }
   for (const item of early) sink.item(item);
   isLive = true;

@@ -49,11 +49,17 @@ function checkConflicts(config: AppConfig, supervisorUid: number): void {
   const expected = 'tcp://host:port, a port, or unix:/path';
   if (bad !== undefined) throw new CovetError('COVET_ERR_CONFIG_FIELD', { field: 'listen', expected, got: bad });
   if (config.uid !== undefined && supervisorUid !== 0 && config.uid !== supervisorUid) {
-    throw new CovetError('COVET_ERR_CONFIG_CONFLICT', { reason: `\`uid\` ${config.uid} needs a supervisor that runs as root; this one is uid ${supervisorUid}.` });
+    throw new CovetError('COVET_ERR_CONFIG_CONFLICT', {
+      reason: `\`uid\` ${config.uid} needs a supervisor that runs as root; this one is uid ${supervisorUid}.`,
+    });
   }
-  if (config.gid !== undefined && config.uid === undefined) throw new CovetError('COVET_ERR_CONFIG_CONFLICT', { reason: '`gid` needs `uid` beside it.' });
-  if (config.onlyOne && (config.instances ?? 1) !== 1) throw new CovetError('COVET_ERR_CONFIG_CONFLICT', { reason: `\`onlyOne\` and \`instances\` ${config.instances} exclude each other.` });
+  if (config.gid !== undefined && config.uid === undefined)
+    throw new CovetError('COVET_ERR_CONFIG_CONFLICT', { reason: '`gid` needs `uid` beside it.' });
+  if (config.onlyOne && (config.instances ?? 1) !== 1)
+    throw new CovetError('COVET_ERR_CONFIG_CONFLICT', { reason: `\`onlyOne\` and \`instances\` ${config.instances} exclude each other.` });
   if (config.minHealthyMs > config.readyTimeoutMs) {
-    throw new CovetError('COVET_ERR_CONFIG_CONFLICT', { reason: `\`minHealthyMs\` (${config.minHealthyMs}) is longer than \`readyTimeoutMs\` (${config.readyTimeoutMs}): no worker could be ready.` });
+    throw new CovetError('COVET_ERR_CONFIG_CONFLICT', {
+      reason: `\`minHealthyMs\` (${config.minHealthyMs}) is longer than \`readyTimeoutMs\` (${config.readyTimeoutMs}): no worker could be ready.`,
+    });
   }
 }

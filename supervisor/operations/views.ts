@@ -1,5 +1,6 @@
 /** From the supervisor's objects to the views others script against (protocol/operations.ts). */
-import type { App, Outcome } from '../apps/app.ts';
+import type { App } from '../apps/app.ts';
+import type { Outcome } from '../apps/app-deps.ts';
 import type { AppView, ListView, StopView, WorkerView } from '../protocol/operations.ts';
 import type { Slot } from '../slots/slot.ts';
 import type { SupervisorCore } from '../supervisor.ts';
@@ -54,7 +55,9 @@ function cpusOf(core: SupervisorCore, app: App, slot: Slot, pid: number): readon
 /** Brings CPU and memory of every worker up to date. */
 export function refreshSamples(core: SupervisorCore, apps: Iterable<App>): Promise<void> {
   const slots = [...apps].flatMap((app) => [...app.generations.values()].flatMap((generation) => [...generation.slots.values()]));
-  return core.sampler.refresh(slots.flatMap((slot) => (slot.hasProcess && slot.worker !== null && slot.worker.pid > 0 ? [slot.worker.pid] : [])));
+  return core.sampler.refresh(
+    slots.flatMap((slot) => (slot.hasProcess && slot.worker !== null && slot.worker.pid > 0 ? [slot.worker.pid] : [])),
+  );
 }
 
 export function stopView(core: SupervisorCore, app: App, outcome: Outcome): StopView {

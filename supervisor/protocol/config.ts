@@ -13,9 +13,19 @@ const ENV_KEY = /^[A-Za-z_][A-Za-z0-9_]*$/;
 const DAY_MS = 86_400_000;
 
 const count = (min: number, max: number) =>
-  v.pipe(v.number(`an integer from ${min} to ${max}`), v.integer(`an integer from ${min} to ${max}`), v.minValue(min, `an integer from ${min} to ${max}`), v.maxValue(max, `an integer from ${min} to ${max}`));
+  v.pipe(
+    v.number(`an integer from ${min} to ${max}`),
+    v.integer(`an integer from ${min} to ${max}`),
+    v.minValue(min, `an integer from ${min} to ${max}`),
+    v.maxValue(max, `an integer from ${min} to ${max}`),
+  );
 const duration = (max = DAY_MS) => count(0, max);
-const text = (max = 4_096) => v.pipe(v.string('a string'), v.maxLength(max, `at most ${max} characters`), v.check((s) => !s.includes('\0'), 'a string without a NUL byte'));
+const text = (max = 4_096) =>
+  v.pipe(
+    v.string('a string'),
+    v.maxLength(max, `at most ${max} characters`),
+    v.check((s) => !s.includes('\0'), 'a string without a NUL byte'),
+  );
 const oneOf = <const T extends readonly string[]>(values: T) => v.picklist(values, `one of ${values.join(', ')}`);
 const described = <T extends v.GenericSchema>(schema: T, description: string) => v.pipe(schema, v.description(description));
 
@@ -27,29 +37,68 @@ const probe = v.strictObject({
 });
 
 export const appConfigSchema = v.strictObject({
-  name: described(v.pipe(v.string('a string'), v.regex(APP_NAME, 'letters, digits, and . _ @ - inside, at most 64')), 'How every command names the app.'),
-  script: described(v.pipe(text(), v.minLength(1, 'a path or a program')), 'The file to run, or a program when `interpreter` is `none`. Absolute, or relative to `cwd`.'),
+  name: described(
+    v.pipe(v.string('a string'), v.regex(APP_NAME, 'letters, digits, and . _ @ - inside, at most 64')),
+    'How every command names the app.',
+  ),
+  script: described(
+    v.pipe(text(), v.minLength(1, 'a path or a program')),
+    'The file to run, or a program when `interpreter` is `none`. Absolute, or relative to `cwd`.',
+  ),
   args: described(v.optional(v.array(text(131_071), 'a list of strings'), []), "The app's own arguments."),
   cwd: described(v.pipe(text(), v.startsWith('/', 'an absolute path')), 'Working directory; the CLI fills in its own.'),
-  interpreter: described(v.optional(text()), 'The program that runs the script; `none` runs it directly. By default: node for .js .cjs .mjs .ts .mts .cts, python3 for .py, bash for .sh, else none.'),
+  interpreter: described(
+    v.optional(text()),
+    'The program that runs the script; `none` runs it directly. By default: node for .js .cjs .mjs .ts .mts .cts, python3 for .py, bash for .sh, else none.',
+  ),
   nodeArgs: described(v.optional(v.array(text()), []), 'Arguments of the interpreter, before the script.'),
-  instances: described(v.optional(v.union([count(1, SLOTS_MAX), v.literal('max')], `an integer from 1 to ${SLOTS_MAX} or "max"`)), 'How many workers; `max` is one per CPU this host grants. Given at all, the app is in cluster mode.'),
-  execMode: described(v.optional(oneOf(['cluster', 'fork'])), 'cluster: workers share lent sockets and see cluster.isWorker. fork: node:cluster is left alone. By default cluster when `instances` is given.'),
-  env: described(v.optional(v.record(v.pipe(v.string(), v.regex(ENV_KEY, 'a variable name')), text(131_071)), {}), "Set over the caller's environment."),
-  listen: described(v.optional(v.pipe(v.array(text()), v.maxLength(LISTENERS_MAX, `at most ${LISTENERS_MAX} addresses`)), []), 'Addresses opened before the first worker, `tcp://0.0.0.0:443` or `unix:/run/app.sock`; also the privileged ports the app may ask for.'),
-  pin: described(v.optional(v.union([oneOf(['auto', 'on', 'none']), v.array(count(0, 4_095))], 'auto, on, none or a list of CPUs'), 'auto'), 'CPU affinity of worker i.'),
+  instances: described(
+    v.optional(v.union([count(1, SLOTS_MAX), v.literal('max')], `an integer from 1 to ${SLOTS_MAX} or "max"`)),
+    'How many workers; `max` is one per CPU this host grants. Given at all, the app is in cluster mode.',
+  ),
+  execMode: described(
+    v.optional(oneOf(['cluster', 'fork'])),
+    'cluster: workers share lent sockets and see cluster.isWorker. fork: node:cluster is left alone. By default cluster when `instances` is given.',
+  ),
+  env: described(
+    v.optional(v.record(v.pipe(v.string(), v.regex(ENV_KEY, 'a variable name')), text(131_071)), {}),
+    "Set over the caller's environment.",
+  ),
+  listen: described(
+    v.optional(v.pipe(v.array(text()), v.maxLength(LISTENERS_MAX, `at most ${LISTENERS_MAX} addresses`)), []),
+    'Addresses opened before the first worker, `tcp://0.0.0.0:443` or `unix:/run/app.sock`; also the privileged ports the app may ask for.',
+  ),
+  pin: described(
+    v.optional(v.union([oneOf(['auto', 'on', 'none']), v.array(count(0, 4_095))], 'auto, on, none or a list of CPUs'), 'auto'),
+    'CPU affinity of worker i.',
+  ),
   readiness: described(
     v.optional(oneOf(['auto', 'listen', 'signal']), 'auto'),
     "auto: the first listen() says ready, or `minHealthyMs` of life where there was none. listen: only a listen(). signal: process.send('ready').",
   ),
-  probe: described(v.optional(probe), 'An HTTP request to that very worker, before it counts as ready; any 2xx or 3xx unless `status` lists others.'),
+  probe: described(
+    v.optional(probe),
+    'An HTTP request to that very worker, before it counts as ready; any 2xx or 3xx unless `status` lists others.',
+  ),
   readyTimeoutMs: described(v.optional(duration(), 60_000), 'A worker not ready by then has failed.'),
-  minHealthyMs: described(v.optional(duration(), 1_000), 'A new worker must live this long after it became ready before it counts in a reload.'),
+  minHealthyMs: described(
+    v.optional(duration(), 1_000),
+    'A new worker must live this long after it became ready before it counts in a reload.',
+  ),
   startConcurrency: described(v.optional(count(1, SLOTS_MAX)), 'Workers that boot at once; by default one per CPU this host grants.'),
   drainTimeoutMs: described(v.optional(duration(), 30_000), 'The longest a leaving worker may finish its connections.'),
-  idleGraceMs: described(v.optional(duration()), "Idle connections that cannot be handed over are closed after this; by default the server's keepAliveTimeout."),
-  handOver: described(v.optional(v.boolean('true or false'), true), 'Give idle HTTP/1 connections to the new generation. Turn off when the app keeps state on sockets.'),
-  stopSignal: described(v.optional(oneOf(['SIGTERM', 'SIGINT', 'SIGQUIT', 'SIGHUP', 'SIGUSR1', 'SIGUSR2']), 'SIGTERM'), 'Sent after the drain; SIGINT instead of SIGTERM when the app handles only that.'),
+  idleGraceMs: described(
+    v.optional(duration()),
+    "Idle connections that cannot be handed over are closed after this; by default the server's keepAliveTimeout.",
+  ),
+  handOver: described(
+    v.optional(v.boolean('true or false'), true),
+    'Give idle HTTP/1 connections to the new generation. Turn off when the app keeps state on sockets.',
+  ),
+  stopSignal: described(
+    v.optional(oneOf(['SIGTERM', 'SIGINT', 'SIGQUIT', 'SIGHUP', 'SIGUSR1', 'SIGUSR2']), 'SIGTERM'),
+    'Sent after the drain; SIGINT instead of SIGTERM when the app handles only that.',
+  ),
   killTimeoutMs: described(v.optional(duration(), 5_000), 'From the stop signal to SIGKILL.'),
   onlyOne: described(v.optional(v.boolean('true or false'), false), 'Never two generations at once: reload replaces one worker at a time.'),
   whenDown: described(v.optional(oneOf(['queue', 'refuse']), 'queue'), 'While no worker can take a connection: let it wait, or refuse it.'),
@@ -90,7 +139,10 @@ export const appConfigSchema = v.strictObject({
     'One file per app and stream, rotated at `bytesMax` (0: never), `filesMax` kept.',
   ),
   compileCache: described(v.optional(v.boolean('true or false'), true), 'NODE_COMPILE_CACHE for the workers, where Node has it.'),
-  reuseportBpf: described(v.optional(oneOf(['auto', 'off']), 'auto'), 'off: do not use the kernel program that picks among workers; then there is one socket a slot and the kernel hashes.'),
+  reuseportBpf: described(
+    v.optional(oneOf(['auto', 'off']), 'auto'),
+    'off: do not use the kernel program that picks among workers; then there is one socket a slot and the kernel hashes.',
+  ),
 });
 
 /** As a caller writes it: everything with a default may be left out. */

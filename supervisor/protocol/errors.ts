@@ -9,7 +9,10 @@ export const EXIT = { done: 0, failed: 1, usage: 2, noSupervisor: 3, deadline: 1
 
 export const ERRORS = {
   COVET_ERR_USAGE_COMMAND: { exit: EXIT.usage, message: 'Unknown command `{got}`{near}. `covet-pm --help` lists them.' },
-  COVET_ERR_USAGE_FLAG: { exit: EXIT.usage, message: 'Unknown option `{got}` for `{command}`{near}. `covet-pm {command} --help` lists them.' },
+  COVET_ERR_USAGE_FLAG: {
+    exit: EXIT.usage,
+    message: 'Unknown option `{got}` for `{command}`{near}. `covet-pm {command} --help` lists them.',
+  },
   COVET_ERR_USAGE_VALUE: { exit: EXIT.usage, message: 'Expected `{option}` to be {expected}, got {got}.' },
   COVET_ERR_USAGE_MISSING: { exit: EXIT.usage, message: 'Expected {expected}. Usage: {usage}' },
   COVET_ERR_CONFIG_FIELD: { exit: EXIT.usage, message: 'Expected `{field}` to be {expected}, got {got}.' },
@@ -17,21 +20,50 @@ export const ERRORS = {
   COVET_ERR_CONFIG_CONFLICT: { exit: EXIT.usage, message: '{reason}' },
   COVET_ERR_SUPERVISOR_ABSENT: { exit: EXIT.noSupervisor, message: 'No supervisor runs for {home}. `covet-pm start app.js` starts one.' },
   COVET_ERR_SUPERVISOR_START: { exit: EXIT.failed, message: 'The supervisor did not start: {reason}' },
-  COVET_ERR_SUPERVISOR_STOPPING: { exit: EXIT.failed, message: 'The supervisor is stopping; it takes no more work. Start it again with `covet-pm resurrect`.' },
-  COVET_ERR_SUPERVISOR_VERSION: { exit: EXIT.failed, message: 'This covet-pm speaks control protocol {ours}, the running supervisor {theirs}. Use the version that started it.' },
-  COVET_ERR_SUPERVISOR_FOREIGN: { exit: EXIT.failed, message: 'The supervisor of {home} belongs to uid {owner}, you are uid {uid}. Run as that user, or set COVET_HOME to a home of your own.' },
-  COVET_ERR_HOME_UNUSABLE: { exit: EXIT.failed, message: 'Cannot use {home} as COVET_HOME: {reason}. Set COVET_HOME to a directory you own and can write.' },
-  COVET_ERR_HOME_PATH: { exit: EXIT.failed, message: 'The control socket path would be {bytes} bytes ({path}), a Unix socket takes 107. Set COVET_HOME to a shorter path.' },
+  COVET_ERR_SUPERVISOR_STOPPING: {
+    exit: EXIT.failed,
+    message: 'The supervisor is stopping; it takes no more work. Start it again with `covet-pm resurrect`.',
+  },
+  COVET_ERR_SUPERVISOR_VERSION: {
+    exit: EXIT.failed,
+    message: 'This covet-pm speaks control protocol {ours}, the running supervisor {theirs}. Use the version that started it.',
+  },
+  COVET_ERR_SUPERVISOR_FOREIGN: {
+    exit: EXIT.failed,
+    message:
+      'The supervisor of {home} belongs to uid {owner}, you are uid {uid}. Run as that user, or set COVET_HOME to a home of your own.',
+  },
+  COVET_ERR_HOME_UNUSABLE: {
+    exit: EXIT.failed,
+    message: 'Cannot use {home} as COVET_HOME: {reason}. Set COVET_HOME to a directory you own and can write.',
+  },
+  COVET_ERR_HOME_PATH: {
+    exit: EXIT.failed,
+    message: 'The control socket path would be {bytes} bytes ({path}), a Unix socket takes 107. Set COVET_HOME to a shorter path.',
+  },
   COVET_ERR_NATIVE_MISSING: { exit: EXIT.failed, message: '{reason}' },
   COVET_ERR_APP_EXISTS: { exit: EXIT.failed, message: 'An app named `{app}` exists already ({status}). {advice}' },
   COVET_ERR_APP_UNKNOWN: { exit: EXIT.failed, message: 'No app named `{app}`{near}. `covet-pm list` shows them.' },
-  COVET_ERR_APP_BUSY: { exit: EXIT.failed, message: '`{app}` is {doing}; {verb} is refused until that ends. `covet-pm list` shows its progress.' },
-  COVET_ERR_APP_NOT_RUNNING: { exit: EXIT.failed, message: '`{app}` is {status}; there is nothing to {verb}. `covet-pm start {app}` starts it.' },
+  COVET_ERR_APP_BUSY: {
+    exit: EXIT.failed,
+    message: '`{app}` is {doing}; {verb} is refused until that ends. `covet-pm list` shows its progress.',
+  },
+  COVET_ERR_APP_NOT_RUNNING: {
+    exit: EXIT.failed,
+    message: '`{app}` is {status}; there is nothing to {verb}. `covet-pm start {app}` starts it.',
+  },
   COVET_ERR_APP_LIMIT: { exit: EXIT.failed, message: 'Expected at most {max} apps, this would be one more.' },
   COVET_ERR_APP_SCRIPT: { exit: EXIT.failed, message: 'Cannot run {path}: {reason}.' },
   COVET_ERR_APP_FAILED: { exit: EXIT.failed, message: '`{app}` failed: {reason}' },
-  COVET_ERR_APP_TYPESCRIPT: { exit: EXIT.failed, message: 'Cannot run {path}: Node {node} does not strip types (22.18 does) and tsx is not installed in {cwd}. Use a newer Node, or `npm install tsx` there.' },
-  COVET_ERR_RELOAD_FAILED: { exit: EXIT.failed, message: 'Reload of `{app}` to generation {generation} failed: {reason} The old workers serve on.' },
+  COVET_ERR_APP_TYPESCRIPT: {
+    exit: EXIT.failed,
+    message:
+      'Cannot run {path}: Node {node} does not strip types (22.18 does) and tsx is not installed in {cwd}. Use a newer Node, or `npm install tsx` there.',
+  },
+  COVET_ERR_RELOAD_FAILED: {
+    exit: EXIT.failed,
+    message: 'Reload of `{app}` to generation {generation} failed: {reason} The old workers serve on.',
+  },
   COVET_ERR_RELOAD_ENDED: { exit: EXIT.failed, message: 'Reload of `{app}` ended by {by}.' },
   COVET_ERR_STATE_WRITE: { exit: EXIT.failed, message: 'Could not save {path}: {reason}. Nothing was changed.' },
   COVET_ERR_STATE_READ: { exit: EXIT.failed, message: '{path} is not readable as state: {reason}. It was kept as {kept}.' },

@@ -14,11 +14,50 @@ interface EventBase {
 export type CovetEvent = EventBase & EventBody;
 
 export type EventBody =
-  | { readonly type: 'slot.changed'; readonly app: string; readonly slot: number; readonly generation: number; readonly from: SlotState; readonly to: SlotState; readonly event: string; readonly reason: string; readonly pid: number }
-  | { readonly type: 'app.changed'; readonly app: string; readonly from: AppStatus | 'none'; readonly to: AppStatus | 'none'; readonly reason: string }
-  | { readonly type: 'worker.exited'; readonly app: string; readonly slot: number; readonly generation: number; readonly pid: number; readonly code: number | null; readonly signal: string | null; readonly uptimeMs: number; readonly expected: boolean }
-  | { readonly type: 'listener.changed'; readonly app: string; readonly listener: string; readonly from: ListenerCondition; readonly to: ListenerCondition; readonly reason: string }
-  | { readonly type: 'listener.flipped'; readonly app: string; readonly listener: string; readonly generation: number; readonly half: 'A' | 'B' }
+  | {
+      readonly type: 'slot.changed';
+      readonly app: string;
+      readonly slot: number;
+      readonly generation: number;
+      readonly from: SlotState;
+      readonly to: SlotState;
+      readonly event: string;
+      readonly reason: string;
+      readonly pid: number;
+    }
+  | {
+      readonly type: 'app.changed';
+      readonly app: string;
+      readonly from: AppStatus | 'none';
+      readonly to: AppStatus | 'none';
+      readonly reason: string;
+    }
+  | {
+      readonly type: 'worker.exited';
+      readonly app: string;
+      readonly slot: number;
+      readonly generation: number;
+      readonly pid: number;
+      readonly code: number | null;
+      readonly signal: string | null;
+      readonly uptimeMs: number;
+      readonly expected: boolean;
+    }
+  | {
+      readonly type: 'listener.changed';
+      readonly app: string;
+      readonly listener: string;
+      readonly from: ListenerCondition;
+      readonly to: ListenerCondition;
+      readonly reason: string;
+    }
+  | {
+      readonly type: 'listener.flipped';
+      readonly app: string;
+      readonly listener: string;
+      readonly generation: number;
+      readonly half: 'A' | 'B';
+    }
   | { readonly type: 'listener.rebuilt'; readonly app: string; readonly listener: string; readonly slot: number; readonly reason: string }
   | { readonly type: 'reload.started'; readonly app: string; readonly generation: number; readonly mode: 'overlap' | 'replace' }
   | { readonly type: 'reload.flipped'; readonly app: string; readonly generation: number }

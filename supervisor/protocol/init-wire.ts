@@ -60,7 +60,8 @@ export function encodeInitPacket(packet: InitPacket): string {
 /** Reads a packet's text. Throws SyntaxError on anything else. */
 export function decodeInitPacket(text: string): InitPacket {
   const [verb = '', id = '', ...pairs] = text.split(' ');
-  if (!/^[a-z]+$/.test(verb) || !/^\d+$/.test(id)) throw new SyntaxError(`Expected "verb id key=value…", got ${JSON.stringify(text.slice(0, 80))}`);
+  if (!/^[a-z]+$/.test(verb) || !/^\d+$/.test(id))
+    throw new SyntaxError(`Expected "verb id key=value…", got ${JSON.stringify(text.slice(0, 80))}`);
   const fields: Record<string, string> = Object.create(null) as Record<string, string>;
   for (const pair of pairs) {
     const at = pair.indexOf('=');

@@ -20,7 +20,11 @@ const target = v.strictObject({ app: appName });
 export const OPERATIONS = {
   ping: { kind: 'read', input: none, summary: 'Say that the supervisor lives, and which it is.' },
   list: { kind: 'read', input: none, summary: 'Every app and its workers.' },
-  describe: { kind: 'read', input: v.strictObject({ app: appName, showEnv: v.optional(v.boolean(), false) }), summary: 'One app in full: config, workers, listeners, last log lines, last events.' },
+  describe: {
+    kind: 'read',
+    input: v.strictObject({ app: appName, showEnv: v.optional(v.boolean(), false) }),
+    summary: 'One app in full: config, workers, listeners, last log lines, last events.',
+  },
   doctor: { kind: 'read', input: none, summary: 'What the host allows, what each app got and why, what to change.' },
   start: {
     kind: 'define',
@@ -28,8 +32,22 @@ export const OPERATIONS = {
     summary: 'Run an app; answers when every worker is ready, or with why not.',
   },
   startStopped: { kind: 'run', input: v.strictObject({ app: appName }), summary: 'Run an app that was stopped or failed, as it was.' },
-  scale: { kind: 'run', input: v.strictObject({ app: appName, instances: v.union([v.pipe(v.number(), v.integer(), v.minValue(1), v.maxValue(SLOTS_MAX)), v.literal('max')], `an integer from 1 to ${SLOTS_MAX} or "max"`) }), summary: 'Change how many workers an app has.' },
-  reload: { kind: 'run', input: v.strictObject({ app: appName, env: v.optional(callerEnv) }), summary: 'Replace every worker without losing a connection. `env` given: the environment becomes this.' },
+  scale: {
+    kind: 'run',
+    input: v.strictObject({
+      app: appName,
+      instances: v.union(
+        [v.pipe(v.number(), v.integer(), v.minValue(1), v.maxValue(SLOTS_MAX)), v.literal('max')],
+        `an integer from 1 to ${SLOTS_MAX} or "max"`,
+      ),
+    }),
+    summary: 'Change how many workers an app has.',
+  },
+  reload: {
+    kind: 'run',
+    input: v.strictObject({ app: appName, env: v.optional(callerEnv) }),
+    summary: 'Replace every worker without losing a connection. `env` given: the environment becomes this.',
+  },
   restart: { kind: 'run', input: v.strictObject({ app: appName, env: v.optional(callerEnv) }), summary: 'Stop, then start.' },
   stop: { kind: 'run', input: target, summary: 'Drain and end every worker; the app stays known.' },
   delete: { kind: 'run', input: target, summary: 'Stop, and forget the app.' },
@@ -38,13 +56,22 @@ export const OPERATIONS = {
   logs: {
     kind: 'read',
     subscription: true,
-    input: v.strictObject({ app: v.optional(appName), streams: v.optional(v.picklist(['both', 'out', 'err']), 'both'), lines: v.optional(v.pipe(v.number(), v.integer(), v.minValue(0), v.maxValue(100_000)), 15), follow: v.optional(v.boolean(), false) }),
+    input: v.strictObject({
+      app: v.optional(appName),
+      streams: v.optional(v.picklist(['both', 'out', 'err']), 'both'),
+      lines: v.optional(v.pipe(v.number(), v.integer(), v.minValue(0), v.maxValue(100_000)), 15),
+      follow: v.optional(v.boolean(), false),
+    }),
     summary: "An app's last log lines, and those that follow.",
   },
   events: {
     kind: 'read',
     subscription: true,
-    input: v.strictObject({ app: v.optional(appName), last: v.optional(v.pipe(v.number(), v.integer(), v.minValue(0), v.maxValue(10_000)), 20), follow: v.optional(v.boolean(), false) }),
+    input: v.strictObject({
+      app: v.optional(appName),
+      last: v.optional(v.pipe(v.number(), v.integer(), v.minValue(0), v.maxValue(10_000)), 20),
+      follow: v.optional(v.boolean(), false),
+    }),
     summary: 'What happened, and what happens.',
   },
 } as const satisfies Record<string, { kind: 'read' | 'run' | 'define'; subscription?: true; input: v.GenericSchema; summary: string }>;

@@ -28,11 +28,18 @@ export interface RpcFailure {
   readonly data?: { readonly code: string; readonly details: Readonly<Record<string, string | number>>; readonly result?: unknown };
 }
 
-export type RpcResponse = { readonly jsonrpc: '2.0'; readonly id: number | null } & ({ readonly result: unknown } | { readonly error: RpcFailure });
+export type RpcResponse = { readonly jsonrpc: '2.0'; readonly id: number | null } & (
+  | { readonly result: unknown }
+  | { readonly error: RpcFailure }
+);
 
 export type RpcNotification =
   | { readonly jsonrpc: '2.0'; readonly method: 'item'; readonly params: { readonly subscription: number; readonly item: unknown } }
-  | { readonly jsonrpc: '2.0'; readonly method: 'item'; readonly params: { readonly subscription: number; readonly end: true; readonly dropped: number } }
+  | {
+      readonly jsonrpc: '2.0';
+      readonly method: 'item';
+      readonly params: { readonly subscription: number; readonly end: true; readonly dropped: number };
+    }
   | { readonly jsonrpc: '2.0'; readonly method: 'progress'; readonly params: { readonly id: number; readonly text: string } };
 
 /** Splits a byte stream into lines. `push` returns whole lines; throws RangeError when one grows past `max` bytes. */

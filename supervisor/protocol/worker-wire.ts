@@ -35,7 +35,15 @@ export interface WorkerBoot {
 /** Worker → supervisor, on the channel. */
 export type WorkerMessage =
   /** First line, and the answer to a supervisor's `hello`: everything it must know about a worker it did not start. */
-  | { readonly t: 'hello'; readonly min: number; readonly max: number; readonly pid: number; readonly node: string; readonly listeners: readonly string[]; readonly ready: boolean }
+  | {
+      readonly t: 'hello';
+      readonly min: number;
+      readonly max: number;
+      readonly pid: number;
+      readonly node: string;
+      readonly listeners: readonly string[];
+      readonly ready: boolean;
+    }
   /** A server listens on a lent socket, or on one of its own (`own`: an address, not a listener's key). */
   | { readonly t: 'listening'; readonly listener: string; readonly own?: boolean }
   | { readonly t: 'closed'; readonly listener: string }
@@ -125,4 +133,7 @@ export type PeerNotice = { readonly t: 'heir' } | { readonly t: 'inherit' };
  * Old worker → new worker on that pair: connections between messages, at most HANDOVER_BATCH_MAX descriptors. The new worker answers
  * `taken` with the number, and the old one keeps its own descriptors until then; EOF before that and it serves them itself again.
  */
-export type HandOver = { readonly t: 'conns'; readonly listener: string } | { readonly t: 'taken'; readonly count: number } | { readonly t: 'refused'; readonly count: number };
+export type HandOver =
+  | { readonly t: 'conns'; readonly listener: string }
+  | { readonly t: 'taken'; readonly count: number }
+  | { readonly t: 'refused'; readonly count: number };

@@ -40,7 +40,9 @@ export async function drainWorker(order: DrainOrder): Promise<DrainCounts | null
     deadlineMs: Math.max(0, Math.round(deadline - env.nowMs())),
     idleGraceMs: config.idleGraceMs ?? null,
     handOver: config.handOver && order.heir !== null,
-    stopAccepting: order.listeners.filter((listener) => order.mustStopAccepting || listener.dispatch !== 'bpf').map((listener) => listener.key),
+    stopAccepting: order.listeners
+      .filter((listener) => order.mustStopAccepting || listener.dispatch !== 'bpf')
+      .map((listener) => listener.key),
   });
   return order.drained;
 }
@@ -56,7 +58,7 @@ function introduce(env: Env, old: WorkerHandle, heir: WorkerHandle): void {
 
 async function queuesEmptied({ env, listeners, slot, half, worker }: DrainOrder, deadline: number): Promise<void> {
   const own = listeners.filter((listener) => listener.dispatch === 'bpf');
-  for (let empty = 0; empty < QUEUE_LOOKS && env.nowMs() < deadline; ) {
+  for (let empty = 0; empty < QUEUE_LOOKS && env.nowMs() < deadline;) {
     await new Promise<void>((resolve) => env.after(QUEUE_LOOK_MS, resolve));
     if (!worker.isAlive) return;
     empty = own.every((listener) => (listener.queued(slot, half) ?? 0) === 0) ? empty + 1 : 0;

@@ -29,7 +29,15 @@ export async function probeWorker(listener: Listener, slot: number, half: Half, 
 function ask(host: string, port: number, localPort: number, probe: ProbeConfig): Promise<string | null> {
   const target = host === '0.0.0.0' || host === '::' ? (host === '::' ? '::1' : '127.0.0.1') : host;
   return new Promise((resolve) => {
-    const asked = request({ host: target, port, path: probe.path, localAddress: isIPv4(target) ? '127.0.0.1' : '::1', localPort, agent: false, headers: { 'user-agent': 'covet-pm probe' } });
+    const asked = request({
+      host: target,
+      port,
+      path: probe.path,
+      localAddress: isIPv4(target) ? '127.0.0.1' : '::1',
+      localPort,
+      agent: false,
+      headers: { 'user-agent': 'covet-pm probe' },
+    });
     const timer = setTimeout(() => asked.destroy(new Error(`no answer within ${probe.timeoutMs} ms`)), probe.timeoutMs);
     const finish = (outcome: string | null): void => {
       clearTimeout(timer);

@@ -41,12 +41,17 @@ export function decideCrash(crash: Crash, history: CrashHistory, policy: AppConf
   const crashesMs = [...history.crashesMs.filter((at) => at > crash.nowMs - policy.intensityMs), crash.nowMs];
   const next = { starts, attempt: attempt + 1, crashesMs };
   if (!crash.generationWasReady && starts >= policy.startsMax) {
-    return { kind: 'giveUp', reason: `${crash.reason}, ${starts} ${starts === 1 ? 'time' : 'times'} without having been ready`, history: next };
+    return {
+      kind: 'giveUp',
+      reason: `${crash.reason}, ${starts} ${starts === 1 ? 'time' : 'times'} without having been ready`,
+      history: next,
+    };
   }
   if (policy.max !== null && crashesMs.length > policy.max) {
     return { kind: 'giveUp', reason: `${crash.reason}; more than ${policy.max} crashes within ${policy.intensityMs} ms`, history: next };
   }
   const ceiling = Math.min(policy.delayMaxMs, policy.delayMs * 2 ** Math.min(attempt, 30));
-  const degraded = crashesMs.length > policy.intensity ? `${crashesMs.length} crashes within ${policy.intensityMs} ms, the last: ${crash.reason}` : null;
+  const degraded =
+    crashesMs.length > policy.intensity ? `${crashesMs.length} crashes within ${policy.intensityMs} ms, the last: ${crash.reason}` : null;
   return { kind: 'retry', delayMs: Math.round(ceiling * crash.random), history: next, degraded };
 }

@@ -78,14 +78,27 @@ const crashed =
 const gone = go('exited', [{ type: 'disarm' }, { type: 'gone' }]);
 const stop: Cell = (event, limits) => ({
   state: 'stopping',
-  effects: [{ type: 'signal', which: 'stop' }, { type: 'arm', ms: limits.killTimeoutMs }],
+  effects: [
+    { type: 'signal', which: 'stop' },
+    { type: 'arm', ms: limits.killTimeoutMs },
+  ],
   reason: 'reason' in event ? event.reason : 'drained',
 });
-const kill = go('stopping', [{ type: 'signal', which: 'kill' }, { type: 'arm', ms: KILL_AGAIN_MS }]);
+const kill = go('stopping', [
+  { type: 'signal', which: 'kill' },
+  { type: 'arm', ms: KILL_AGAIN_MS },
+]);
 /** A worker past its deadline is killed and then counts as crashed, with the reason it was killed for. */
 const killAs =
   (what: (limits: SlotLimits) => string, state: SlotState): Cell =>
-  (_event, limits) => ({ state, effects: [{ type: 'signal', which: 'kill' }, { type: 'arm', ms: KILL_AGAIN_MS }], reason: what(limits) });
+  (_event, limits) => ({
+    state,
+    effects: [
+      { type: 'signal', which: 'kill' },
+      { type: 'arm', ms: KILL_AGAIN_MS },
+    ],
+    reason: what(limits),
+  });
 const spawn = go('spawning', [{ type: 'spawn' }, { type: 'arm', ms: SPAWN_TIMEOUT_MS }], 'starting');
 
 /** A slot without a process: whatever would end it has nothing to do. */
@@ -107,7 +120,14 @@ const empty: Row = {
 /** A slot that is being ended: only its end matters. */
 const ending: Row = {
   start: ignore,
-  running: go('stopping', [{ type: 'signal', which: 'kill' }, { type: 'arm', ms: KILL_AGAIN_MS }], 'stopped while it was spawned'),
+  running: go(
+    'stopping',
+    [
+      { type: 'signal', which: 'kill' },
+      { type: 'arm', ms: KILL_AGAIN_MS },
+    ],
+    'stopped while it was spawned',
+  ),
   spawnFailed: gone,
   ready: ignore,
   exited: gone,
@@ -159,7 +179,11 @@ export const SLOT_TABLE = {
   stopping: ending,
   exited: {
     ...empty,
-    retry: (event) => ({ state: 'backoff', effects: [{ type: 'arm', ms: event.type === 'retry' ? event.delayMs : 0 }], reason: 'reason' in event ? event.reason : '' }),
+    retry: (event) => ({
+      state: 'backoff',
+      effects: [{ type: 'arm', ms: event.type === 'retry' ? event.delayMs : 0 }],
+      reason: 'reason' in event ? event.reason : '',
+    }),
     giveUp: go('failed'),
   },
   backoff: { ...empty, elapsed: spawn, drain: go('exited', [{ type: 'disarm' }, { type: 'gone' }]) },

@@ -97,7 +97,8 @@ export class Slot {
   }
 
   #reason(event: SlotEvent, reason: string): string {
-    if (event.type === 'elapsed' && this.#state !== 'backoff') this.#doom = this.#lastProbe === '' ? reason : `${reason}: ${this.#lastProbe}`;
+    if (event.type === 'elapsed' && this.#state !== 'backoff')
+      this.#doom = this.#lastProbe === '' ? reason : `${reason}: ${this.#lastProbe}`;
     return event.type === 'exited' && this.#doom !== '' ? this.#doom : reason;
   }
 

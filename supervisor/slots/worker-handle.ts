@@ -7,7 +7,14 @@ import type { PacketSocket } from '../../native/index.ts';
 import type { Env } from '../env.ts';
 import type { InitClient } from '../init/init-client.ts';
 import { LineSplitter } from '../protocol/rpc.ts';
-import { CHANNEL_LINE_BYTES_MAX, type LendReply, type LendRequest, type PeerNotice, type SupervisorMessage, type WorkerMessage } from '../protocol/worker-wire.ts';
+import {
+  CHANNEL_LINE_BYTES_MAX,
+  type LendReply,
+  type LendRequest,
+  type PeerNotice,
+  type SupervisorMessage,
+  type WorkerMessage,
+} from '../protocol/worker-wire.ts';
 import { spawnWorker, type SpawnOrder } from './spawn.ts';
 import { decodeLendRequest, decodeWorkerMessage } from './worker-messages.ts';
 
@@ -57,9 +64,24 @@ export class WorkerHandle {
   }
 
   /** Has covet-init record it, then spawns it. `lent` are sockets for LISTEN_FDS; `onPipes` gets the read ends before the first line. */
-  async start(files: { out: string; err: string }, lent: readonly number[], makeOrder: (fds: { channel: number; handoff: number }) => WorkerOrder, onPipes: (out: number, err: number) => void): Promise<void> {
+  async start(
+    files: { out: string; err: string },
+    lent: readonly number[],
+    makeOrder: (fds: { channel: number; handoff: number }) => WorkerOrder,
+    onPipes: (out: number, err: number) => void,
+  ): Promise<void> {
     const { fds } = await this.#init.request('worker', { key: this.key, out: files.out, err: files.err });
-    const [channel, channelTheirs, handoff, handoffTheirs, outRead, outWrite, errRead, errWrite, report] = fds as [number, number, number, number, number, number, number, number, number];
+    const [channel, channelTheirs, handoff, handoffTheirs, outRead, outWrite, errRead, errWrite, report] = fds as [
+      number,
+      number,
+      number,
+      number,
+      number,
+      number,
+      number,
+      number,
+      number,
+    ];
     this.#open(channel, handoff);
     onPipes(outRead, errRead);
     // The worker holds the read ends of its own pipes too: if covet-init and supervisor both died, it would not get EPIPE (SPINE 7).
@@ -121,7 +143,9 @@ export class WorkerHandle {
   #open(channel: number, handoff: number): void {
     const splitter = new LineSplitter(CHANNEL_LINE_BYTES_MAX);
     this.#channel = new Socket({ fd: channel, readable: true, writable: true });
-    this.#channel.on('data', (chunk: Buffer) => this.#guard(() => splitter.push(chunk).forEach((line) => line !== '' && this.#callbacks.onMessage(decodeWorkerMessage(line)))));
+    this.#channel.on('data', (chunk: Buffer) =>
+      this.#guard(() => splitter.push(chunk).forEach((line) => line !== '' && this.#callbacks.onMessage(decodeWorkerMessage(line)))),
+    );
     // A worker that dies resets its channel; its end is told by covet-init.
     this.#channel.on('error', () => {});
     this.#handoff = new this.#env.native.PacketSocket(handoff);

@@ -9,7 +9,15 @@ const key = v.pipe(v.string(), v.maxLength(512));
 const connections = v.object({ http1: count, http1Idle: count, http2: count, websocket: count, sse: count, raw: count });
 
 const message = v.variant('t', [
-  v.object({ t: v.literal('hello'), min: count, max: count, pid: count, node: key, listeners: v.pipe(v.array(key), v.maxLength(1_024)), ready: v.boolean() }),
+  v.object({
+    t: v.literal('hello'),
+    min: count,
+    max: count,
+    pid: count,
+    node: key,
+    listeners: v.pipe(v.array(key), v.maxLength(1_024)),
+    ready: v.boolean(),
+  }),
   v.object({ t: v.literal('listening'), listener: key, own: v.exactOptional(v.boolean()) }),
   v.object({ t: v.literal('closed'), listener: key }),
   v.object({ t: v.literal('ready') }),

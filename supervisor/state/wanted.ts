@@ -111,7 +111,7 @@ export class WantedState {
       await copyFile(this.#path, `${this.#path}.previous`, constants.COPYFILE_FICLONE).catch(ignoreAbsent);
       await rename(next, this.#path);
       const folder = await open(dirname(this.#path), 'r');
-      await folder.sync().finally(() => folder.close());
+      await folder.sync().finally(async () => folder.close());
     } catch (error) {
       await unlink(next).catch(ignoreAbsent);
       throw new CovetError('COVET_ERR_STATE_WRITE', { path: this.#path, reason: (error as Error).message }, { cause: error });

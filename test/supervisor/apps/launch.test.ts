@@ -15,7 +15,8 @@ before(() => {
 });
 after(() => rmSync(folder, { recursive: true, force: true }));
 
-const launch = (input: Record<string, unknown>): Promise<Launch> => resolveLaunch(v.parse(appConfigSchema, { name: 'a', cwd: folder, ...input }), process.execPath);
+const launch = (input: Record<string, unknown>): Promise<Launch> =>
+  resolveLaunch(v.parse(appConfigSchema, { name: 'a', cwd: folder, ...input }), process.execPath);
 
 test('a script gets its interpreter, and its own arguments last', async () => {
   const node = await launch({ script: 'app.js', args: ['x'], nodeArgs: ['--no-warnings'] });
@@ -34,7 +35,10 @@ test('a release symlink is resolved once, so a generation does not change half-w
 });
 
 test('npm start is run as the plain node command it is, and only then', async () => {
-  writeFileSync(join(folder, 'package.json'), JSON.stringify({ scripts: { start: 'node --no-warnings app.js a b', dev: 'NODE_ENV=x node app.js', odd: 'node "a b.js"' } }));
+  writeFileSync(
+    join(folder, 'package.json'),
+    JSON.stringify({ scripts: { start: 'node --no-warnings app.js a b', dev: 'NODE_ENV=x node app.js', odd: 'node "a b.js"' } }),
+  );
   const start = await launch({ script: 'npm', args: ['start'] });
   assert.deepEqual([start.file, start.args, start.isNode], [process.execPath, ['--no-warnings', join(folder, 'app.js'), 'a', 'b'], true]);
   assert.equal((await launch({ script: 'npm', args: ['run', 'dev'] })).file, 'npm');

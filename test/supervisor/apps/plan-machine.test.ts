@@ -125,12 +125,20 @@ test('random interleavings: each operation is answered once, no generation comes
       for (const generation of generationsOf(step.plan)) assert.ok(!retired.has(generation), `${at}: generation ${generation} is back`);
       for (const generation of generationsOf(plan)) if (!generationsOf(step.plan).includes(generation)) retired.add(generation);
       plan = step.plan;
-      assert.equal(open.reload === 1, plan.phase === 'reloading' || (plan.phase === 'settling' && open.reload === 1), `${at}: a reload without an answer`);
+      assert.equal(
+        open.reload === 1,
+        plan.phase === 'reloading' || (plan.phase === 'settling' && open.reload === 1),
+        `${at}: a reload without an answer`,
+      );
       if (plan.phase === 'stopped') assert.deepEqual(open, { start: 0, reload: 0, stop: 0 }, at);
     }
   }
 });
 
 function generationsOf(plan: Plan): number[] {
-  return [...('live' in plan ? [plan.live] : []), ...(plan.phase === 'reloading' ? [plan.candidate] : []), ...(plan.phase === 'settling' ? [plan.retired] : [])];
+  return [
+    ...('live' in plan ? [plan.live] : []),
+    ...(plan.phase === 'reloading' ? [plan.candidate] : []),
+    ...(plan.phase === 'settling' ? [plan.retired] : []),
+  ];
 }

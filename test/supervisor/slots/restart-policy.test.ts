@@ -6,7 +6,14 @@ import { appConfigSchema } from '../../../supervisor/protocol/config.ts';
 import { decideCrash, NO_HISTORY, type Crash, type CrashHistory } from '../../../supervisor/slots/restart-policy.ts';
 
 const policy = v.parse(appConfigSchema, { name: 'a', script: 'a.js', cwd: '/' }).restart;
-const crash = (change: Partial<Crash>): Crash => ({ reason: 'died', readyForMs: 1_000, generationWasReady: true, nowMs: 0, random: 1, ...change });
+const crash = (change: Partial<Crash>): Crash => ({
+  reason: 'died',
+  readyForMs: 1_000,
+  generationWasReady: true,
+  nowMs: 0,
+  random: 1,
+  ...change,
+});
 
 test('a generation that was never ready gets three starts, then fails for good', () => {
   let history: CrashHistory = NO_HISTORY;

@@ -22,14 +22,29 @@ function walk(...events: SlotEvent[]): { states: SlotState[]; effects: string[] 
 }
 
 test('a worker that is drained goes through every state in order', () => {
-  const { states, effects } = walk({ type: 'start' }, { type: 'running' }, { type: 'ready' }, { type: 'drain', reason: 'x' }, { type: 'drained' }, { type: 'exited', reason: 'x' });
+  const { states, effects } = walk(
+    { type: 'start' },
+    { type: 'running' },
+    { type: 'ready' },
+    { type: 'drain', reason: 'x' },
+    { type: 'drained' },
+    { type: 'exited', reason: 'x' },
+  );
   assert.deepEqual(states, ['spawning', 'booting', 'ready', 'draining', 'stopping', 'exited']);
   assert.deepEqual(effects, ['spawn', 'arm', 'arm', 'disarm', 'beginDrain', 'arm', 'signal stop', 'arm', 'disarm', 'gone']);
 });
 
 test('a crash is told with whether it had been ready, and waits for an answer', () => {
-  assert.deepEqual(stepSlot('booting', { type: 'exited', reason: 'boom' }, LIMITS)!.effects.at(-1), { type: 'crashed', reason: 'boom', wasReady: false });
-  assert.deepEqual(stepSlot('ready', { type: 'exited', reason: 'boom' }, LIMITS)!.effects.at(-1), { type: 'crashed', reason: 'boom', wasReady: true });
+  assert.deepEqual(stepSlot('booting', { type: 'exited', reason: 'boom' }, LIMITS)!.effects.at(-1), {
+    type: 'crashed',
+    reason: 'boom',
+    wasReady: false,
+  });
+  assert.deepEqual(stepSlot('ready', { type: 'exited', reason: 'boom' }, LIMITS)!.effects.at(-1), {
+    type: 'crashed',
+    reason: 'boom',
+    wasReady: true,
+  });
   assert.equal(stepSlot('exited', { type: 'retry', delayMs: 7, reason: '' }, LIMITS)!.state, 'backoff');
   assert.equal(stepSlot('backoff', { type: 'elapsed' }, LIMITS)!.state, 'spawning');
   assert.equal(stepSlot('exited', { type: 'giveUp', reason: '' }, LIMITS)!.state, 'failed');
@@ -92,7 +107,8 @@ test('random walks: a state that waits has a deadline, and after kill only an en
         if (effect.type === 'disarm') armed = false;
       }
       if (waits.includes(step.state)) assert.ok(armed, `${at}: nothing ends it`);
-      if (hasProcess(state) && !hasProcess(step.state)) assert.ok(event.type === 'exited' || event.type === 'spawnFailed', `${at}: a process was forgotten`);
+      if (hasProcess(state) && !hasProcess(step.state))
+        assert.ok(event.type === 'exited' || event.type === 'spawnFailed', `${at}: a process was forgotten`);
       state = step.state;
     }
   }

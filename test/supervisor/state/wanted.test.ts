@@ -47,6 +47,9 @@ test('a garbage file is kept aside and the version before it is used', async () 
 test('a save that fails changes nothing, says why, and the next one goes through', async () => {
   const path = join(folder, 'gone', 'wanted.json');
   const state = new WantedState(path);
-  await assert.rejects(state.save('a', () => record('a')), { code: 'COVET_ERR_STATE_WRITE' });
+  await assert.rejects(
+    state.save('a', () => record('a')),
+    { code: 'COVET_ERR_STATE_WRITE' },
+  );
   assert.equal(state.records.size, 0);
 });
