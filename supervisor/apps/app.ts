@@ -56,6 +56,11 @@ export class App {
     return instances === 'max' ? maxInstances(readCpuGrant(this.deps.env.native)) : (instances ?? 1);
   }
 
+  /** Stopping, or stopped: nothing serves on. */
+  get isEnding(): boolean {
+    return this.plan.phase === 'stopping' || this.plan.phase === 'stopped';
+  }
+
   get live(): Generation | null {
     const { plan } = this;
     return 'live' in plan ? (this.generations.get(plan.live) ?? null) : null;

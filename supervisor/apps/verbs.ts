@@ -57,8 +57,7 @@ export async function reload(app: App, env: Readonly<Record<string, string>> | n
   } catch (error) {
     if (env !== null && !app.isForgotten) await app.save({ env: previous });
     if (error instanceof PlanRefusal) app.deps.events.announce({ type: 'reload.failed', app: app.name, generation, reason: error.message });
-    if (app.plan.phase === 'stopping' || app.plan.phase === 'stopped')
-      throw new CovetError('COVET_ERR_RELOAD_ENDED', { app: app.name, by: 'a stop' });
+    if (app.isEnding) throw new CovetError('COVET_ERR_RELOAD_ENDED', { app: app.name, by: 'a stop' });
     return failedAs(app, error, 'COVET_ERR_RELOAD_FAILED', { generation });
   }
   const durationMs = Math.round(app.deps.env.nowMs() - startedMs);

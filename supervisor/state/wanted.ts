@@ -69,17 +69,19 @@ export class WantedState {
    * changed. Throws COVET_ERR_STATE_WRITE.
    */
   save<R extends AppRecord | null>(name: string, change: (record: AppRecord | undefined) => R): Promise<R> {
-    const saved = this.#turn.then(async () => {
-      const record = change(this.#records.get(name));
-      const next = new Map(this.#records);
-      if (record === null) next.delete(name);
-      else next.set(name, record);
-      await this.#write(next);
-      this.#records = next;
-      return record;
-    });
+    const saved = this.#turn.then(async () => this.#change(name, change));
     this.#turn = saved.catch(() => {});
     return saved;
+  }
+
+  async #change<R extends AppRecord | null>(name: string, change: (record: AppRecord | undefined) => R): Promise<R> {
+    const record = change(this.#records.get(name));
+    const next = new Map(this.#records);
+    if (record === null) next.delete(name);
+    else next.set(name, record);
+    await this.#write(next);
+    this.#records = next;
+    return record;
   }
 
   async #read(path: string): Promise<Map<string, AppRecord> | string> {
@@ -111,7 +113,11 @@ export class WantedState {
       await copyFile(this.#path, `${this.#path}.previous`, constants.COPYFILE_FICLONE).catch(ignoreAbsent);
       await rename(next, this.#path);
       const folder = await open(dirname(this.#path), 'r');
-      await folder.sync().finally(async () => folder.close());
+      try {
+        await folder.sync();
+      } finally {
+        await folder.close();
+      }
     } catch (error) {
       await unlink(next).catch(ignoreAbsent);
       throw new CovetError('COVET_ERR_STATE_WRITE', { path: this.#path, reason: (error as Error).message }, { cause: error });
