@@ -81,7 +81,7 @@ function plain(name: ContenderName, port: number, args: readonly string[], env: 
 
 async function covet(port: number, workers: number, app: string): Promise<Contender> {
   const home = new Home({ prefix: onCpu(SERVER_CPU, []) });
-  await home.start({ script: app, instances: workers, minHealthyMs: 0, env: { PORT: String(port) } });
+  await home.start({ script: app, instances: workers, minHealthyMs: 500, env: { PORT: String(port) } });
   return {
     name: 'covet-pm',
     port,

@@ -18,7 +18,7 @@ import { figureOf } from './statistics.ts';
 enterNamespace();
 const small = process.argv.includes('--small');
 const ROUNDS = small ? 2 : 15;
-const LINES = small ? 5_000 : 1_000_000;
+const LINES = small ? 5_000 : 400_000;
 const LINE_BYTES = 120;
 const WORKERS = 2;
 const MEGABYTES_PER_SECOND_MIN = 200;

@@ -9,6 +9,8 @@ export interface Cell {
   readonly connections: number;
   readonly thinkMs?: readonly [number, number];
   readonly keeps?: boolean;
+  /** One request takes a second or more; left out of most rows of a default run. */
+  readonly slow?: boolean;
 }
 
 export interface Row {
@@ -39,8 +41,8 @@ const http1: readonly Cell[] = [
   ...agents,
   { client: 'undiciPipelining', connections: 2, thinkMs: [0, 20] },
   { client: 'halfHead', connections: 6, keeps: true },
-  { client: 'upload', connections: 2 },
-  { client: 'slowDownload', connections: 2 },
+  { client: 'upload', connections: 2, slow: true },
+  { client: 'slowDownload', connections: 2, slow: true },
 ];
 const overTls = [reconnecting, ...thinking, ...agents].map((cell): Cell => ({ ...cell, keeps: false }));
 const streams: readonly Cell[] = [{ client: 'http2', connections: 4, thinkMs: [0, 20] }];
