@@ -8,7 +8,7 @@ import type { Server as HttpServer } from 'node:http';
 import type { Native, PacketSocket } from '../native/index.ts';
 import type { HandOver } from '../supervisor/protocol/worker-wire.ts';
 import type { Connections } from './connections.ts';
-import { handleOf, makeConnectionHandle } from './node-internals.ts';
+import { handleOf, makeConnectionHandle, type StreamHandle } from './node-internals.ts';
 import { guarded } from './say.ts';
 import type { ServerRecord, Servers } from './servers.ts';
 
@@ -34,9 +34,13 @@ export function inherit(parts: HandoverParts, fd: number): void {
 
 function receive(parts: HandoverParts, socket: PacketSocket, message: HandOver, fds: readonly number[]): void {
   const record = message.t === 'conns' ? parts.servers.listeningOn(message.listener) : null;
-  const isTaken = record !== null && !parts.isDraining() && hasRoom(record, fds.length);
-  if (isTaken) for (const fd of fds) adopt(parts, record, fd);
-  else for (const fd of fds) parts.native.closeFd(fd);
+  // Null where an app's own cluster has taken the handle for its primary.
+  const listening = record === null ? null : handleOf(record.server);
+  const isTaken = record !== null && listening !== null && !parts.isDraining() && hasRoom(record, fds.length);
+  for (const fd of fds) {
+    if (isTaken) adopt(parts, record, listening, fd);
+    else parts.native.closeFd(fd);
+  }
   socket.send(JSON.stringify({ t: isTaken ? 'taken' : 'refused', count: fds.length } satisfies HandOver));
 }
 
@@ -45,10 +49,9 @@ function hasRoom({ server, connections }: ServerRecord, more: number): boolean {
   return !server.maxConnections || connections.size + more <= server.maxConnections;
 }
 
-function adopt({ native, connections }: HandoverParts, record: ServerRecord, fd: number): void {
-  const listening = handleOf(record.server);
-  const handle = listening === null ? null : makeConnectionHandle(listening);
-  if (listening === null || handle === null || handle.open(fd) !== 0) return native.closeFd(fd);
+function adopt({ native, connections }: HandoverParts, record: ServerRecord, listening: StreamHandle, fd: number): void {
+  const handle = makeConnectionHandle(listening);
+  if (handle.open(fd) !== 0) return native.closeFd(fd);
   const connection = connections.during(() => listening.onconnection(0, handle));
   // For its parser it is new, and might wait a minute for a first request; for its client it is a kept-alive one.
   if (connection?.kind !== 'http1') return;
