@@ -44,6 +44,11 @@ export class Http1Drain {
     this.#order = order;
   }
 
+  /** From now on the idle connections of these servers are ours to end. */
+  begin(records: Iterable<ServerRecord>): void {
+    for (const { server } of records) this.#finder.shield(server as HttpServer);
+  }
+
   get isLingering(): boolean {
     return this.#lingering > 0;
   }

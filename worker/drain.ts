@@ -77,12 +77,18 @@ export class Drain implements ConnectionWatcher {
     this.#wake();
   }
 
+  /** So far. */
+  get counts(): DrainCounts {
+    return this.#tally.counts;
+  }
+
   begin(): void {
     const { servers, connections } = this.#parts;
     for (const record of [...servers.listening]) {
       if (!record.isLent || this.#order.stopAccepting.includes(record.listener ?? '')) stopAccepting(record.server);
     }
     connections.watcher = this;
+    this.#http1.begin(servers.live);
     this.#streams.begin(this.#open().filter(isStream));
     for (const connection of this.#open()) if (connection.isAnswering) this.#http1.onRequest(connection, connection.response!);
     this.#timer = setInterval(() => this.#wake(), STEP_MS);

@@ -21,11 +21,20 @@ export class IdleFinder {
     for (const { carrier } of record.connections) this.#guard(carrier);
     const noted = (this.#noted = new Set());
     try {
-      server.closeIdleConnections();
+      Object.getPrototypeOf(server).closeIdleConnections.call(server);
     } finally {
       this.#noted = null;
     }
     return [...record.connections].filter((connection) => isBetweenMessages(connection, noted.has(connection.carrier)));
+  }
+
+  /**
+   * An app that closes its server when it hears 'shutdown' means well, but http.Server#close() closes idle connections with requests on
+   * their way (Node 19 and later). While this worker drains they are ours to end.
+   */
+  shield(server: HttpServer): void {
+    if (typeof server.closeIdleConnections !== 'function' || Object.hasOwn(server, 'closeIdleConnections')) return;
+    Object.defineProperty(server, 'closeIdleConnections', { configurable: true, writable: true, value: () => {} });
   }
 
   /** Once per socket, and only in a drain. */

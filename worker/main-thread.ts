@@ -85,6 +85,11 @@ export class MainThread implements Report {
     if (this.#serving.isDraining) return;
     // Its sockets may all close before it is told to stop: until then it stays.
     this.#channel.hold();
+    // An app that ends by itself once its server is closed: what was handed over until then is told all the same.
+    process.once('exit', () => {
+      const counts = this.#serving.drainCounts;
+      if (this.#drained === null && counts !== null) this.tell({ t: 'drained', counts });
+    });
     const threads = this.#threads.drain({ ...order, handOver: false });
     this.#serving.drain(order, (counts) => {
       void threads.then((others) => {

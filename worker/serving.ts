@@ -66,6 +66,11 @@ export class Serving {
     this.#heirFd = fd;
   }
 
+  /** Of a drain that is under way, or was. */
+  get drainCounts(): DrainCounts | null {
+    return this.#drain?.counts ?? null;
+  }
+
   get isDraining(): boolean {
     return this.#drain !== null;
   }

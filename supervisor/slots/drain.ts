@@ -31,7 +31,6 @@ export async function drainWorker(order: DrainOrder): Promise<DrainCounts | null
   const { env, config, worker } = order;
   if (env.faults.has('no-drain')) return null;
   const deadline = env.nowMs() + config.drainTimeoutMs;
-  if (order.hasChannel) worker.send({ t: 'message', data: 'shutdown' });
   if (!order.mustStopAccepting) await queuesEmptied(order, deadline);
   if (!order.hasChannel) return null;
   if (order.heir !== null) introduce(env, worker, order.heir);
@@ -44,6 +43,8 @@ export async function drainWorker(order: DrainOrder): Promise<DrainCounts | null
       .filter((listener) => order.mustStopAccepting || listener.dispatch !== 'bpf')
       .map((listener) => listener.key),
   });
+  // After `drain`, which sees to it that an app which closes its server now cuts nobody.
+  worker.send({ t: 'message', data: 'shutdown' });
   return order.drained;
 }
 
