@@ -29,11 +29,16 @@ console.log(`Tier ${tier}, COVET_TEST_SEED=${seed}, node ${process.version}, uid
 if (paths.length === 0) await check();
 const files = testFiles(join('build', 'test'));
 const isPromise = (file) => file.startsWith(join('build', 'test', 'promises'));
-await run('tests', files.filter((file) => !isPromise(file)), { concurrency: 2 });
+await run(
+  'tests',
+  files.filter((file) => !isPromise(file)),
+  { concurrency: 2 },
+);
 await run('promises', files.filter(isPromise), { concurrency: 1 });
 if (isRoot) await runAsNobody(files.filter(isPromise));
 
 for (const count of COUNTS) console.log(`# ${count} ${totals[count]}`);
+console.log(`# duration_ms ${Math.round(performance.now())}`);
 process.exitCode = totals.fail + totals.cancelled === 0 ? 0 : 1;
 
 function readArguments(args) {
