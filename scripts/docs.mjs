@@ -42,7 +42,9 @@ async function importTables() {
     format: 'esm',
     target: 'node20.19',
     define: { COVET_VERSION: JSON.stringify(version) },
-    banner: { js: `import { createRequire as __createRequire } from 'node:module'; const require = __createRequire(${JSON.stringify(import.meta.url)});` },
+    banner: {
+      js: `import { createRequire as __createRequire } from 'node:module'; const require = __createRequire(${JSON.stringify(import.meta.url)});`,
+    },
   });
   return import(`data:text/javascript;base64,${Buffer.from(outputFiles[0].contents).toString('base64')}`);
 }
@@ -135,8 +137,12 @@ ${generated('dashboard/cli/')}`;
 function commandSection(command) {
   const names = [command.name(), ...command.aliases()].map((name) => `\`${name}\``).join(', ');
   const visible = command.options.filter(({ hidden }) => !hidden);
-  const words = command.registeredArguments.filter(({ description }) => description !== '').map((argument) => [`<${argument.name()}>`, argument.description]);
-  const rows = [...words, ...visible.map((option) => [option.flags, option.description])].map(([flags, text]) => `| \`${cell(flags)}\` | ${cell(text)} |`);
+  const words = command.registeredArguments
+    .filter(({ description }) => description !== '')
+    .map((argument) => [`<${argument.name()}>`, argument.description]);
+  const rows = [...words, ...visible.map((option) => [option.flags, option.description])].map(
+    ([flags, text]) => `| \`${cell(flags)}\` | ${cell(text)} |`,
+  );
   const options = rows.length === 0 ? '' : `\n| | |\n|---|---|\n${rows.join('\n')}\n`;
   return `## ${names}\n\n    covet-pm ${command.name()} ${command.usage()}\n\n${command.description()}\n${options}`;
 }

@@ -40,7 +40,9 @@ async function main() {
   step(`Sending ${FRESH_REQUESTS} requests, each on a connection of its own`);
   const served = new Set();
   for (let i = 0; i < FRESH_REQUESTS; i++) served.add(await request(false));
-  console.log(indented(`${FRESH_REQUESTS} of ${FRESH_REQUESTS} answered, by ${served.size} ${served.size === 1 ? 'process' : 'processes'}`));
+  console.log(
+    indented(`${FRESH_REQUESTS} of ${FRESH_REQUESTS} answered, by ${served.size} ${served.size === 1 ? 'process' : 'processes'}`),
+  );
 
   step('Reloading it under load');
   await reloadUnderLoad();
@@ -65,7 +67,10 @@ async function reloadUnderLoad() {
     if (agent) agent.destroy();
   };
   const before = await workerPids();
-  const clients = Array.from({ length: CLIENTS_OF_EACH_KIND }, () => [client(false), client(new Agent({ keepAlive: true, maxSockets: 1 }))]);
+  const clients = Array.from({ length: CLIENTS_OF_EACH_KIND }, () => [
+    client(false),
+    client(new Agent({ keepAlive: true, maxSockets: 1 })),
+  ]);
   await pause(AROUND_RELOAD_MS);
   const outcome = await covet('reload', APP);
   await pause(AROUND_RELOAD_MS);
@@ -74,10 +79,18 @@ async function reloadUnderLoad() {
   const after = await workerPids();
 
   console.log(indented(outcome));
-  console.log(indented(`${tally.answered} requests answered, ${tally.lost.length} lost; ${CLIENTS_OF_EACH_KIND} clients reconnecting, ${CLIENTS_OF_EACH_KIND} on keep-alive`));
-  if (tally.lost.length > 0) throw new Error(`Expected no request to be lost, got ${tally.lost.length}: ${[...new Set(tally.lost)].join(', ')}`);
+  console.log(
+    indented(
+      `${tally.answered} requests answered, ${tally.lost.length} lost; ${CLIENTS_OF_EACH_KIND} clients reconnecting, ${CLIENTS_OF_EACH_KIND} on keep-alive`,
+    ),
+  );
+  if (tally.lost.length > 0)
+    throw new Error(`Expected no request to be lost, got ${tally.lost.length}: ${[...new Set(tally.lost)].join(', ')}`);
   if (after.some((pid) => before.includes(pid))) throw new Error('Expected every worker to be a new one after the reload.');
-  for (const [whose, pids] of [['old', before], ['new', after]]) {
+  for (const [whose, pids] of [
+    ['old', before],
+    ['new', after],
+  ]) {
     if (!pids.some((pid) => tally.pids.has(pid))) throw new Error(`Expected the ${whose} workers to have answered during the load.`);
   }
 }
@@ -113,7 +126,9 @@ async function clearEarlierRun() {
 
 async function covet(...args) {
   try {
-    const { stdout } = await promisify(execFile)(process.execPath, [bin, ...args], { env: { ...process.env, COVET_HOME: home, PORT: String(port) } });
+    const { stdout } = await promisify(execFile)(process.execPath, [bin, ...args], {
+      env: { ...process.env, COVET_HOME: home, PORT: String(port) },
+    });
     return stdout.trimEnd();
   } catch (error) {
     throw new Error(`covet-pm ${args[0]} exited ${error.code}: ${error.stderr ?? error.message}`, { cause: error });
