@@ -29,6 +29,8 @@ export class App {
   pins: PinPlan = { on: false, why: 'not started', cpusOf: () => null };
   isDegraded = false;
   lastExit: string | null = null;
+  /** A start is under way that the plan does not know yet: its record is on its way to disk. */
+  isStarting = false;
   /** Deleted: nothing puts its record on disk again. */
   isForgotten = false;
   /** What leaving workers came to, since the last verb began. */
@@ -144,6 +146,12 @@ export class App {
   async save(change: Partial<AppRecord>): Promise<void> {
     const saved = await this.deps.save(this.name, (record) => (this.isForgotten ? null : { ...(record ?? this.record), ...change }));
     this.record = saved ?? { ...this.record, ...change };
+  }
+
+  /** What the next start runs; on disk with that start. */
+  change(change: Pick<AppRecord, 'config' | 'env'>): void {
+    this.record = { ...this.record, ...change };
+    this.deps.logs.close(this.name);
   }
 
   announceStatus(reason: string): void {

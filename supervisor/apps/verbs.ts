@@ -27,7 +27,9 @@ export interface ReloadOutcome extends Outcome {
 
 /** Runs what the record says; resolves when all of it is up. Throws COVET_ERR_APP_FAILED, COVET_ERR_STATE_WRITE, those of resolveLaunch. */
 export async function start(app: App): Promise<void> {
-  const generation = await prepare(app, { isWanted: true }, 0);
+  app.isStarting = true;
+  const { config, env } = app.record;
+  const generation = await prepare(app, { isWanted: true, config, env }, 0).finally(() => (app.isStarting = false));
   const started = app.answers.next('start');
   app.generations.set(generation.number, generation);
   require(app, app.dispatch({ type: 'start', generation: generation.number }), 'start');

@@ -1,4 +1,5 @@
 /** start: a new app, on disk before it runs; and a stopped or failed one again. */
+import { resolve } from 'node:path';
 import { appEnv } from '../apps/caller-env.ts';
 import type { App } from '../apps/app.ts';
 import { resolveLaunch } from '../apps/launch.ts';
@@ -7,17 +8,16 @@ import { parseListen } from '../listeners/address.ts';
 import type { AppConfig } from '../protocol/config.ts';
 import { CovetError } from '../protocol/errors.ts';
 import { APPS_MAX } from '../protocol/units.ts';
+import type { SupervisorCore } from '../supervisor.ts';
 import type { Handler } from './handlers.ts';
 import { appView } from './views.ts';
 
 export const startApp: Handler<'start'> = async ({ core, progress }, { config, env }) => {
   core.requireRunning();
-  const known = core.apps.get(config.name);
-  if (known !== undefined) throw new CovetError('COVET_ERR_APP_EXISTS', { app: config.name, status: known.status, advice: advice(known) });
-  if (core.apps.size >= APPS_MAX) throw new CovetError('COVET_ERR_APP_LIMIT', { max: APPS_MAX });
   checkConflicts(config, core.env.uid);
   await resolveLaunch(config, core.env.node);
-  const app = core.add({ config, env: appEnv(env, config.env), isWanted: true, lastGeneration: 0, live: 0 });
+  // Nothing is awaited between this look and the app's being known: of two starts of one name the second is refused.
+  const app = claim(core, config, appEnv(env, config.env));
   progress(`starting ${app.wanted} ${app.wanted === 1 ? 'worker' : 'workers'} of ${app.name}`);
   try {
     await start(app);
@@ -29,10 +29,26 @@ export const startApp: Handler<'start'> = async ({ core, progress }, { config, e
   return { apiVersion: 1, app: appView(core, app) };
 };
 
+/** The app to be started: a new one, or the stopped one of that name and script, with what is asked for now. Throws COVET_ERR_APP_EXISTS, COVET_ERR_APP_LIMIT. */
+function claim(core: SupervisorCore, config: AppConfig, env: Record<string, string>): App {
+  const known = core.apps.get(config.name);
+  if (known === undefined) {
+    if (core.apps.size >= APPS_MAX) throw new CovetError('COVET_ERR_APP_LIMIT', { max: APPS_MAX });
+    return core.add({ config, env, isWanted: true, lastGeneration: 0, live: 0 });
+  }
+  const isSame = resolve(config.cwd, config.script) === resolve(known.config.cwd, known.config.script);
+  if (known.plan.phase !== 'stopped' || !isSame || known.isStarting) {
+    throw new CovetError('COVET_ERR_APP_EXISTS', { app: config.name, status: known.status, advice: advice(known) });
+  }
+  known.change({ config, env });
+  return known;
+}
+
 export const startStopped: Handler<'startStopped'> = async ({ core, progress }, { app: name }) => {
   core.requireRunning();
   const app = core.app(name);
-  if (app.plan.phase !== 'stopped') throw new CovetError('COVET_ERR_APP_EXISTS', { app: name, status: app.status, advice: advice(app) });
+  if (app.plan.phase !== 'stopped' || app.isStarting)
+    throw new CovetError('COVET_ERR_APP_EXISTS', { app: name, status: app.status, advice: advice(app) });
   progress(`starting ${app.wanted} ${app.wanted === 1 ? 'worker' : 'workers'} of ${app.name}`);
   await start(app);
   return { apiVersion: 1, app: appView(core, app) };
