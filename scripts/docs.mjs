@@ -50,7 +50,7 @@ async function importTables() {
 }
 
 function errorsPage() {
-  const rows = Object.entries(ERRORS).map(([code, { exit, message }]) => `| \`${code}\` | ${exit} | ${cell(message)} |`);
+  const rows = Object.entries(ERRORS).map(([name, { exit, message }]) => `| \`${name}\` | ${exit} | ${cell(message)} |`);
   return `# Errors
 
 Every failure has a code, a sentence that says what was expected, what was got and what to do, and an exit code. \`--json\` gives
