@@ -7,7 +7,7 @@
  * Everything of ours is bundled (start-up, memory); the packages named in `dependencies` stay outside and are imported lazily.
  */
 import { execFileSync } from 'node:child_process';
-import { chmodSync, readFileSync, readdirSync, rmSync, statSync } from 'node:fs';
+import { chmodSync, readFileSync, readdirSync, rmSync, statSync, writeFileSync } from 'node:fs';
 import { join, relative } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { build } from 'esbuild';
@@ -34,8 +34,9 @@ const cjsMeta = { 'import.meta.dirname': '__dirname', 'import.meta.url': '__file
 
 async function buildProduct() {
   rmSync(join(root, 'dist'), { recursive: true, force: true });
-  await build({
+  const esm = await build({
     ...common,
+    metafile: true,
     entryPoints: { supervisor: 'supervisor/main.ts', index: 'dashboard/index.ts', cli: 'dashboard/cli/main.ts', worker: 'worker/sdk.ts' },
     outdir: 'dist',
     outExtension: { '.js': '.mjs' },
@@ -54,8 +55,21 @@ async function buildProduct() {
     define: { ...common.define, ...cjsMeta },
     external: [...external, './cli.mjs'],
   });
+  writeLicences(esm.metafile);
   chmodSync(join(root, 'dist/covet-pm.cjs'), 0o755);
   execFileSync(join(root, 'node_modules/.bin/tsc'), ['-p', 'tsconfig.types.json'], { cwd: root, stdio: 'inherit' });
+}
+
+/** What is bundled keeps its licence. */
+function writeLicences(metafile) {
+  const packages = new Set(Object.keys(metafile.inputs).flatMap((path) => /^node_modules\/((?:@[^/]+\/)?[^/]+)/.exec(path)?.[1] ?? []));
+  const texts = [...packages].sort().map((name) => {
+    const folder = join(root, 'node_modules', name);
+    const file = readdirSync(folder).find((entry) => /^licen[cs]e/i.test(entry));
+    if (file === undefined) throw new Error(`Expected a licence in ${name}, which is bundled, found none`);
+    return `${name} ${JSON.parse(readFileSync(join(folder, 'package.json'), 'utf8')).version}\n\n${readFileSync(join(folder, file), 'utf8').trim()}\n`;
+  });
+  writeFileSync(join(root, 'dist', 'THIRD_PARTY_LICENSES'), texts.join(`\n${'-'.repeat(80)}\n\n`));
 }
 
 async function buildTests() {

@@ -36,6 +36,9 @@ export class SupervisorCore {
     this.events = new EventLog(env);
     this.logs = new LogStore(env, this.events);
     this.wanted = new WantedState(env.paths.wanted);
+    this.events.on('event', (event) => {
+      if (event.type === 'slot.changed' && event.to === 'ready') this.sampler.prime(event.pid);
+    });
     this.#workers = new WorkerTable(this.init, (fd) => env.native.closeFd(fd));
   }
 

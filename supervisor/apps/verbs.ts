@@ -29,7 +29,9 @@ export interface ReloadOutcome extends Outcome {
 export async function start(app: App): Promise<void> {
   app.isStarting = true;
   const { config, env } = app.record;
-  const generation = await prepare(app, { isWanted: true, config, env }, 0).finally(() => (app.isStarting = false));
+  const generation = await prepare(app, { isWanted: true, config, env, live: app.record.lastGeneration + 1 }, 0).finally(
+    () => (app.isStarting = false),
+  );
   const started = app.answers.next('start');
   app.generations.set(generation.number, generation);
   require(app, app.dispatch({ type: 'start', generation: generation.number }), 'start');

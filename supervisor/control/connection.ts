@@ -136,12 +136,26 @@ export class ControlConnection {
   async #subscribe(method: SubscriptionName, id: number | null, input: unknown, context: OperationContext): Promise<void> {
     const number = ++this.#lastSubscription;
     const subscription: Subscription = { stop: () => {}, waiting: [], dropped: 0, isEnded: false };
+    let isAnswered = false;
+    const answer = (): void => {
+      if (!isAnswered && id !== null) this.#send({ jsonrpc: '2.0', id, result: { subscription: number } });
+      isAnswered = true;
+    };
     this.#subscriptions.set(number, subscription);
-    const sink: Sink<unknown> = { item: (item) => this.#item(number, subscription, item), end: () => this.#endOf(number, subscription) };
+    const sink: Sink<unknown> = {
+      item: (item) => {
+        answer();
+        this.#item(number, subscription, item);
+      },
+      end: () => {
+        answer();
+        this.#endOf(number, subscription);
+      },
+    };
     const handler = SUBSCRIPTIONS[method] as (context: OperationContext, input: unknown, sink: Sink<unknown>) => Promise<() => void>;
     try {
-      if (id !== null) this.#send({ jsonrpc: '2.0', id, result: { subscription: number } });
       const stop = await handler(context, input, sink);
+      answer();
       if (this.#subscriptions.has(number)) subscription.stop = stop;
       else stop();
     } catch (error) {
