@@ -25,7 +25,9 @@ const TOOLS = {
 const root = fileURLToPath(new URL('..', import.meta.url));
 const options = parseArguments(process.argv.slice(2));
 const outputFolder = join(root, options.sanitize ? 'prebuilds-sanitize' : 'prebuilds', `linux-${options.arch}`);
-const bindingFile = [join(root, 'binding.gyp'), join(root, 'native', 'binding.gyp')].find(existsSync) ?? fail('Expected binding.gyp at the root or in native/, found none.');
+const bindingFile =
+  [join(root, 'binding.gyp'), join(root, 'native', 'binding.gyp')].find(existsSync) ??
+  fail('Expected binding.gyp at the root or in native/, found none.');
 
 if (options.force || isStale()) {
   build();
@@ -106,7 +108,10 @@ function nodeFolder() {
 
 function nodeGyp() {
   const candidates = [join(root, 'node_modules', 'node-gyp', 'bin', 'node-gyp.js'), process.env['npm_config_node_gyp']];
-  return candidates.find((path) => path && existsSync(path)) ?? fail('Expected node-gyp, found none: npm install --no-save node-gyp node-addon-api');
+  return (
+    candidates.find((path) => path && existsSync(path)) ??
+    fail('Expected node-gyp, found none: npm install --no-save node-gyp node-addon-api')
+  );
 }
 
 function nodeAddonApi() {
@@ -135,9 +140,13 @@ function install() {
 function proveThatItBites() {
   if (options.arch !== process.arch) return;
   for (const name of ['covet-init', 'covet-exec']) {
-    for (const [kind, words] of [['address', 'heap-use-after-free'], ['undefined', 'signed integer overflow']]) {
+    for (const [kind, words] of [
+      ['address', 'heap-use-after-free'],
+      ['undefined', 'signed integer overflow'],
+    ]) {
       const result = spawnSync(join(outputFolder, name), ['--sanitizer-self-check', kind], { encoding: 'utf8' });
-      if (result.status === 0 || !result.stderr.includes(words)) fail(`Expected ${name} --sanitizer-self-check ${kind} to report "${words}", it did not.`);
+      if (result.status === 0 || !result.stderr.includes(words))
+        fail(`Expected ${name} --sanitizer-self-check ${kind} to report "${words}", it did not.`);
     }
   }
   process.stdout.write('self-check: both sanitizers report their mistake\n');

@@ -316,6 +316,7 @@ test('a report that closes without a word is a failed spawn', async (t) => {
 test('a worker that ends before its report is read is told running, then exited', async (t) => {
   const { wire, child } = startEmbedded(t);
   const { fds } = await wire.request('worker', { key: 'w', out: '/dev/null', err: '/dev/null' });
+  await wire.hello(); // by now covet-init has closed its copies of the worker's ends
   child.kill('SIGSTOP');
   const done = exitOf(spawnExec(['--', 'sh', '-c', 'exit 9'], fds[5]!, fds[7]!, fds[8]!));
   wire.close(fds[1], fds[3], fds[5], fds[7], fds[8]);
