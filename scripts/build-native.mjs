@@ -41,7 +41,7 @@ function parseArguments(args) {
     if (args[i] === '--force') parsed.force = true;
     else if (args[i] === '--sanitize') parsed.sanitize = true;
     else if (args[i] === '--arch' && TOOLS[args[i + 1]]) parsed.arch = args[++i];
-    else fail(`Expected --force, --sanitize or --arch ${Object.keys(TOOLS).join('|')}, got ${args[i]}.`);
+    else fail(`Expected --force, --sanitize or --arch ${Object.keys(TOOLS).join('|')}, got ${args.slice(i).join(' ')}.`);
   }
   return parsed;
 }
@@ -141,7 +141,7 @@ function proveThatItBites() {
   if (options.arch !== process.arch) return;
   for (const name of ['covet-init', 'covet-exec']) {
     for (const [kind, words] of [
-      ['address', 'heap-use-after-free'],
+      ['address', 'heap-buffer-overflow'],
       ['undefined', 'signed integer overflow'],
     ]) {
       const result = spawnSync(join(outputFolder, name), ['--sanitizer-self-check', kind], { encoding: 'utf8' });

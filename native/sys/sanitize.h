@@ -11,9 +11,9 @@ inline void sanitizerSelfCheck([[maybe_unused]] int argc, [[maybe_unused]] char*
 #ifdef COVET_SANITIZE
   if (argc != 3 || strcmp(argv[1], "--sanitizer-self-check") != 0) return;
   if (strcmp(argv[2], "address") == 0) {
-    char* volatile memory = new char[16];
-    delete[] memory;
+    volatile char* memory = new char[static_cast<size_t>(argc)];
     memory[argc] = 1;
+    delete[] memory;
   } else {
     volatile int number = INT_MAX;
     number = number + argc;

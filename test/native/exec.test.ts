@@ -184,7 +184,7 @@ test('what fails is reported by its step and errno, and nothing is run', async (
     [['--nofile', '99999999999'], ['true'], /^error nofile 1\n$/],
   ];
   for (const [options, program, expected] of cases) {
-    const { code, report, out, err } = await run(options, program);
+    const { code, report, out, err } = await run(options, program, { env: { PATH: '/usr/bin:/bin' } });
     assert.match(report, expected);
     assert.deepEqual([code, out, err], [0, '', '']);
   }
