@@ -34,8 +34,8 @@ LogCopier::LogCopier(const Napi::CallbackInfo& info) : ObjectWrap(info) {
   Napi::Function onSourceEnd = args.function(args.field(args[0], "onSourceEnd"), "events.onSourceEnd");
   Napi::Function onTrouble = args.function(args.field(args[0], "onTrouble"), "events.onTrouble");
   if (!args.ok()) return;
-  napi_status made = napi_create_threadsafe_function(env, nullptr, nullptr, Napi::String::New(env, "covet.LogCopier"), CALLS_MAX, 1, nullptr,
-                                                     nullptr, this, onNews, &tell_);
+  Napi::String name = Napi::String::New(env, "covet.LogCopier");
+  napi_status made = napi_create_threadsafe_function(env, nullptr, nullptr, name, CALLS_MAX, 1, nullptr, nullptr, this, onNews, &tell_);
   if (made != napi_ok) {
     throwErrno(env, {ENOMEM, "napi_create_threadsafe_function"});
     return;

@@ -1,4 +1,4 @@
-// The copying loop; see log_copy_thread.h.
+// The copying thread's loop, its commands and its news; the turns are in log_copy_turn.cc; see log_copy_thread.h.
 #include "addon/log_copy_thread.h"
 
 #include <sys/epoll.h>
@@ -8,23 +8,12 @@
 #include <csignal>
 #include <ctime>
 
-#include "addon/log_lines.h"
-
 namespace covet {
 
 namespace {
 
-constexpr int64_t PARTIAL_MS = 200;  // an open line waits this long for its newline
-constexpr int64_t RETRY_MS = 100;    // after a write that failed
-constexpr int64_t NEWS_MS = 10;      // growth is told at most this often
-constexpr int CHUNKS_PER_TURN = 4;   // then the other sources have theirs
+constexpr int64_t NEWS_MS = 10;  // growth is told at most this often
 constexpr int EVENTS_PER_WAIT = 128;
-
-int64_t nowMs() {
-  timespec now;
-  clock_gettime(CLOCK_MONOTONIC, &now);
-  return now.tv_sec * 1'000 + now.tv_nsec / 1'000'000;
-}
 
 }  // namespace
 
@@ -99,12 +88,18 @@ int64_t LogCopyThread::nextDeadlineMs() const {
   return next;
 }
 
+int64_t LogCopyThread::readClock() {
+  timespec now;
+  clock_gettime(CLOCK_MONOTONIC, &now);
+  return nowMs_ = now.tv_sec * 1'000 + now.tv_nsec / 1'000'000;
+}
+
 void LogCopyThread::wait() {
   int64_t deadline = ready_.empty() ? nextDeadlineMs() : 0;
-  int timeout = deadline == INT64_MAX ? -1 : static_cast<int>(std::clamp<int64_t>(deadline - nowMs(), 0, 60'000));
+  int timeout = deadline == INT64_MAX ? -1 : static_cast<int>(std::clamp<int64_t>(deadline - readClock(), 0, 60'000));
   epoll_event events[EVENTS_PER_WAIT];
   int count = epoll_wait(epoll_.get(), events, EVENTS_PER_WAIT, timeout);
-  nowMs_ = nowMs();
+  readClock();
   for (int i = 0; i < count; i++) {
     uint64_t value;
     if (events[i].data.u64 == 0) (void)!read(wake_.get(), &value, sizeof value);
@@ -211,106 +206,6 @@ void LogCopyThread::carryOut(Reopen&) {
 
 void LogCopyThread::carryOut(Stop&) { isStopping_ = true; }
 
-void LogCopyThread::takeTurn(Source& source) {
-  source.isQueued = false;
-  Stream& stream = *source.stream;
-  nowMs_ = nowMs();
-  Copied copied = Copied::Some;
-  for (int i = 0; i < CHUNKS_PER_TURN && copied == Copied::Some; i++) copied = copyChunk(source);
-  if (copied == Copied::Some) enqueue(source);
-  if (copied == Copied::End) {
-    {
-      std::lock_guard lock(mutex_);
-      news_.ended.emplace_back(stream.id, source.id);
-    }
-    hasNews_ = isUrgent_ = true;
-    removeSource(source);
-  }
-  settleFlushes(stream);
-}
-
-LogCopyThread::Copied LogCopyThread::copyChunk(Source& source) {
-  Stream& stream = *source.stream;
-  if (stream.retryAtMs != 0) return Copied::Stalled;
-  if (stream.lineHolder != 0 && stream.lineHolder != source.key && source.consumedBytes >= source.flushUpToBytes) return Copied::Held;
-
-  Result<std::string_view> peeked = pipes_.peek(source.pipe.get());
-  if (!peeked.ok()) {
-    source.partialSinceMs = 0;
-    // ENOMEM passes; nothing else is expected of a pipe.
-    if (peeked.error().code != EAGAIN) remindAt(source, nowMs_ + RETRY_MS);
-    return Copied::Nothing;
-  }
-  std::string_view text = *peeked;
-  if (text.empty()) return Copied::End;
-
-  bool isLong = wholeLines(text) == 0 && pipes_.mayBeFull(source.pipe.get(), text.size());
-  Result<size_t> taken = stream.file.append(text, isLong || isForced(source), source.key);
-  if (auto error = stream.file.takeRotationError()) sayTrouble(stream.id, error->code, 0);
-  if (!taken.ok()) return onWriteFailed(source, text, taken.error());
-  if (*taken == 0) {
-    if (source.partialSinceMs == 0) source.partialSinceMs = nowMs_;
-    remindAt(source, source.partialSinceMs + PARTIAL_MS);
-    return Copied::Held;
-  }
-  std::string_view written = text.substr(0, *taken);
-  stream.stalledSinceMs = 0;
-  consume(source, written);
-  counts_.bytes += static_cast<int64_t>(written.size());
-  counts_.lines += static_cast<int64_t>(countLines(written));
-  sayGrown(stream);
-  settleLine(source, isLong);
-  return Copied::Some;
-}
-
-bool LogCopyThread::isForced(const Source& source) const {
-  if (source.isHungUp || source.consumedBytes < source.flushUpToBytes) return true;
-  return source.partialSinceMs != 0 && nowMs_ - source.partialSinceMs >= PARTIAL_MS;
-}
-
-// Held back while there may be hope, so that a full disk that is cleared soon costs nothing; then given up, so that the writer, who waits
-// for its pipe, runs on.
-LogCopyThread::Copied LogCopyThread::onWriteFailed(Source& source, std::string_view text, const SysError& error) {
-  Stream& stream = *source.stream;
-  if (stream.stalledSinceMs == 0) {
-    stream.stalledSinceMs = nowMs_;
-    sayTrouble(stream.id, error.code, 0);
-  }
-  if (nowMs_ - stream.stalledSinceMs < stream.stallMs) {
-    stream.retryAtMs = nowMs_ + RETRY_MS;
-    stalled_.insert(stream.id);
-    return Copied::Stalled;
-  }
-  size_t whole = wholeLines(text);
-  std::string_view dropped = text.substr(0, whole > 0 ? whole : text.size());
-  consume(source, dropped);
-  counts_.droppedBytes += static_cast<int64_t>(dropped.size());
-  sayTrouble(stream.id, error.code, static_cast<int64_t>(dropped.size()));
-  return Copied::Some;
-}
-
-void LogCopyThread::consume(Source& source, std::string_view text) {
-  pipes_.consume(source.pipe.get(), text.size());
-  source.consumedBytes += text.size();
-  source.partialSinceMs = 0;
-}
-
-void LogCopyThread::settleLine(Source& source, bool isLong) {
-  Stream& stream = *source.stream;
-  bool isHolder = stream.lineHolder == source.key;
-  if ((isLong || isHolder) && stream.file.isInsideLine()) {
-    stream.lineHolder = source.key;
-    remindAt(source, nowMs_ + PARTIAL_MS);
-  } else if (isHolder) {
-    releaseLine(stream);
-  }
-}
-
-void LogCopyThread::releaseLine(Stream& stream) {
-  stream.lineHolder = 0;
-  enqueueAll(stream);
-}
-
 void LogCopyThread::enqueue(Source& source) {
   if (source.isQueued) return;
   source.isQueued = true;
@@ -336,22 +231,6 @@ void LogCopyThread::removeSource(Source& source) {
   // The description has other holders: closing alone would leave it in the set (epoll(7), question 6).
   epoll_ctl(epoll_.get(), EPOLL_CTL_DEL, source.pipe.get(), nullptr);
   sources_.erase(source.key);
-}
-
-void LogCopyThread::wantAll(Source& source) { source.flushUpToBytes = source.consumedBytes + pipeUnread(source.pipe.get()); }
-
-void LogCopyThread::settleFlushes(Stream& stream) {
-  std::erase_if(stream.flushes, [&](PendingFlush& flush) {
-    std::erase_if(flush.upToBytes, [&](const auto& part) {
-      auto source = sources_.find(part.first);
-      return source == sources_.end() || source->second.consumedBytes >= part.second;
-    });
-    if (!flush.upToBytes.empty()) return false;
-    std::lock_guard lock(mutex_);
-    news_.flushed.push_back(flush.ticket);
-    hasNews_ = isUrgent_ = true;
-    return true;
-  });
 }
 
 void LogCopyThread::sayGrown(Stream& stream) {

@@ -108,6 +108,7 @@ class LogCopyThread {
   void post(Command command);
   void run();
   int64_t nextDeadlineMs() const;
+  int64_t readClock();  // into nowMs_
   void wait();
   void takeCommands();
   void passDeadlines();

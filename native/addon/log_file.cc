@@ -60,15 +60,18 @@ bool LogFile::takeRotated() { return std::exchange(isRotated_, false); }
 
 std::optional<SysError> LogFile::takeRotationError() { return std::exchange(rotationError_, std::nullopt); }
 
+Status LogFile::writeRest() {
+  if (rest_.empty()) return {};
+  std::string rest = std::exchange(rest_, {});
+  Status written = write({}, rest);
+  if (!written.ok()) rest_ = std::move(rest);
+  else if (!rest_.empty()) return SysError{EAGAIN, "write"};
+  return written;
+}
+
+size_t LogFile::dropRest() { return std::exchange(rest_, {}).size(); }
+
 Result<size_t> LogFile::append(std::string_view text, bool isForced, uint64_t writer) {
-  if (!rest_.empty()) {
-    std::string rest = std::exchange(rest_, {});
-    if (Status written = write({}, rest); !written.ok()) {
-      rest_ = std::move(rest);
-      return written.error();
-    }
-    if (!rest_.empty()) return SysError{EAGAIN, "write"};
-  }
   size_t taken = portion(text, isForced);
   if (taken == 0) return taken;
   std::string_view part = text.substr(0, taken);

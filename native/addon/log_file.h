@@ -28,6 +28,12 @@ class LogFile {
   // Fails as open(2): EACCES, ENOENT, EISDIR, ENOSPC, ENXIO (a FIFO that nobody reads).
   static Result<LogFile> open(std::string path, LogFileOptions options);
 
+  // A pipe or terminal may take a part of an append and keep the rest waiting here: this writes it, before the next append. Fails with
+  // EAGAIN while there is still no room.
+  Status writeRest();
+  // Gives the rest up; returns how many bytes that were.
+  size_t dropRest();
+
   // Appends the whole lines of `text`, or all of it when it has none and `isForced`, as far as they fit into one file. Returns how many
   // bytes of `text` are in the file now; 0 is "no whole line". Fails with ENOSPC, EDQUOT, EIO, EFBIG, EAGAIN (a full pipe).
   Result<size_t> append(std::string_view text, bool isForced, uint64_t writer);

@@ -33,8 +33,8 @@ Napi::Value makeSocketPair(const Napi::CallbackInfo& info) {
   Napi::Env env = info.Env();
   Args args(info);
   std::string kind = args.text(args[0], "kind");
+  if (kind != "seqpacket" && kind != "stream") args.refuse(args[0], "kind", "\"seqpacket\" or \"stream\"");
   if (!args.ok()) return env.Undefined();
-  if (kind != "seqpacket" && kind != "stream") return throwInvalid(env, "Expected `kind` to be \"seqpacket\" or \"stream\", got \"" + kind + "\"");
   Result<SocketPair> pair = socketPair(kind == "seqpacket" ? PairKind::Seqpacket : PairKind::Stream);
   if (!pair.ok()) return throwErrno(env, pair.error());
   Napi::Array ends = Napi::Array::New(env, 2);

@@ -48,7 +48,8 @@ class CleanSignals {
 
 }  // namespace
 
-SysError execClean(const std::string& path, std::span<const std::string> argv, std::span<const std::string> env, std::span<const int> keep) {
+SysError execClean(const std::string& path, std::span<const std::string> argv, std::span<const std::string> env,
+                   std::span<const int> keep) {
   std::vector<char*> arguments = pointers(argv);
   std::vector<char*> environment = pointers(env);
   if (Status set = setCloexecFrom(STDERR_FILENO + 1); !set.ok()) return set.error();

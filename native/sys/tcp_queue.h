@@ -14,7 +14,8 @@ struct TcpQueue {
   uint32_t max;
 };
 
-// depth and max are 0 unless the socket listens. Fails with EBADF, ENOTSOCK, EOPNOTSUPP (which libuv names ENOTSUP) or ENOPROTOOPT (not TCP).
+// depth and max are 0 unless the socket listens. Fails with EBADF, ENOTSOCK, and for what is not TCP EOPNOTSUPP (which libuv names
+// ENOTSUP) or ENOPROTOOPT.
 Result<TcpQueue> tcpQueue(int socket);
 
 }  // namespace covet

@@ -144,7 +144,7 @@ test('rotation keeps every line over the chain, and each file within its size', 
   const chain = range(names.length).map((i) => join(folder, i === 0 ? 'app.log' : `app.log.${i}`));
   for (const file of chain) assert.ok(statSync(file).size <= maxBytes);
   const text = chain
-    .reverse()
+    .toReversed()
     .map((file) => readFileSync(file, 'utf8'))
     .join('');
   assert.deepEqual(linesOf(text), { numbers: { a: range(20_000), b: range(20_000) }, torn: [] });
@@ -200,7 +200,7 @@ test('timestamps stand before every line, and only there', { timeout }, async (t
   const names = readdirSync(folder).filter((name) => name.startsWith('app.log'));
   const chain = range(names.length).map((i) => join(folder, i === 0 ? 'app.log' : `app.log.${i}`));
   const text = chain
-    .reverse()
+    .toReversed()
     .map((file) => readFileSync(file, 'utf8'))
     .join('');
   const lines = text.split('\n').slice(0, -1);
@@ -380,6 +380,7 @@ test('a FIFO as log takes what its reader takes, in order', { timeout }, async (
   await copying.ended(source);
   await complete;
   reader.kill();
+  assert.equal(copying.copier.stats().droppedBytes, 0);
   const bare = text.replace(/^.{25}/gm, '');
   assert.deepEqual(linesOf(bare), { numbers: { a: range(5_000) }, torn: [] });
   assert.deepEqual(
@@ -466,7 +467,7 @@ test('thousands of sources, streams and copiers leave no descriptor behind', { t
     await copying.copier.flush(0);
   }
   closeAll(read, write);
-  assert.equal(openFds().size, before);
+  assert.ok(openFds().size <= before); // fewer: the copiers of the tests before have closed theirs meanwhile
 
   // A worker's copiers end with it, closed or not.
   const script = `const { parentPort, workerData } = require('node:worker_threads');
@@ -488,7 +489,7 @@ test('thousands of sources, streams and copiers leave no descriptor behind', { t
     await worker.terminate();
   }
   closeAll(pipe.read, pipe.write);
-  assert.equal(openFds().size, before);
+  assert.ok(openFds().size <= before); // fewer: the copiers of the tests before have closed theirs meanwhile
 });
 
 test('a copier alone keeps no process alive, a flush that is awaited does', { timeout }, (t) => {

@@ -64,7 +64,7 @@ test('execve keeps the pid and the named descriptors, and nothing else of this p
     const kept = fs.openSync('/dev/zero', 'r');
     for (let i = 0; i < 5; i++) native.setCloexec(fs.openSync('/dev/null', 'r'), false);
     console.log(process.pid, kept);
-    native.execve('/bin/sh', ['sh', '-c', 'echo $$; echo "$GIVEN-$PATH-$HOME"; ls -l /proc/$$/fd; grep Sig /proc/$$/status', 'x'], ['GIVEN=value', 'PATH=/usr/bin:/bin'], [kept]);`,
+    native.execve('/bin/sh', ['sh', '-c', 'echo $$; echo "$GIVEN-$PATH-$HOME"; ls -l /proc/$$/fd; exec grep Sig /proc/self/status', 'x'], ['GIVEN=value', 'PATH=/usr/bin:/bin'], [kept]);`,
     ['ignore', 'pipe', 'inherit' as 'pipe', kept],
   );
   closeSync(kept);

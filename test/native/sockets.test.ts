@@ -163,7 +163,7 @@ test('socketName tells each family as Node does', { timeout }, async (t) => {
       { address: '::1', family: 6 },
     ],
     [{ path }, { path }],
-    [{ path: '\0covet-native-test' }, { path: '\0covet-native-test' }],
+    [{ path: `\0covet-native-test-${process.pid}` }, { path: `\0covet-native-test-${process.pid}` }],
   ] as const) {
     const server = createServer().listen(listen);
     await once(server, 'listening');
