@@ -10,11 +10,11 @@ import { dirname, join } from 'node:path';
 
 /** A SEQPACKET socket with descriptors: covet-init's wire, a worker's hand-off, a hand-over pair. Owns the descriptor. */
 export interface PacketSocket {
-  /** Queued in order when the socket is full (at most 1,024 packets, then ENOBUFS is thrown); the caller keeps its own copies of `fds`. Throws EPIPE, ECONNRESET, EMSGSIZE, EBADF. */
+  /** Queued in order when the socket is full (at most 1,024 packets, then ENOBUFS is thrown); the caller keeps its own copies of `fds`. `text` is not empty. Throws EPIPE, ECONNRESET, EMSGSIZE, EBADF. */
   send(text: string, fds?: readonly number[]): void;
   /** Waits, blocking the thread, for one packet. null on EOF; throws ETIMEDOUT after `timeoutMs`. For boot, and for a worker's listen(). */
   receive(timeoutMs: number): Packet | null;
-  /** Starts reading from the event loop; received descriptors are CLOEXEC and the callback owns them. `onEnd` once, at EOF or error. */
+  /** Starts reading from the event loop; received descriptors are CLOEXEC and the callback owns them. `onEnd` once, at EOF or error; a peer that died with packets of ours unread is ECONNRESET, after its own packets. */
   start(onPacket: (text: string, fds: number[]) => void, onEnd: (error: Error | null) => void): void;
   ref(): void;
   unref(): void;
@@ -41,10 +41,11 @@ export interface QueueState {
 export interface LogCopier {
   /** A stream is one file. `timestamps` puts an ISO time before each line. Rotates to path.1 … path.`files` at `maxBytes` (0: never). Throws as open(2). */
   openStream(id: number, path: string, options: { maxBytes: number; files: number; timestamps: boolean; stallMs: number }): void;
+  /** What the stream's pipes hold now is still written; its sources are let go without onSourceEnd. */
   closeStream(id: number): void;
-  /** The read end of a worker's pipe; the copier keeps a duplicate and closes it at EOF. */
+  /** The read end of a worker's pipe; the copier keeps a duplicate and closes it at EOF. Throws EBADF when it is not a pipe, EMFILE. */
   addSource(streamId: number, sourceId: number, fd: number): void;
-  /** Resolves when everything now in the stream's pipes is in its file. */
+  /** Resolves when everything now in the stream's pipes is in its file, or was given up. Rejects with ECANCELED at close(). */
   flush(streamId: number): Promise<void>;
   /** Opens the files again by name (an outside logrotate moved them). */
   reopen(): void;
