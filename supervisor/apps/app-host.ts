@@ -265,6 +265,14 @@ export class AppHost implements SlotHost {
       isTaking: (generation: number, slot: number) => app.generations.get(generation)?.slots.get(slot)?.state === 'ready',
       onCondition: (listener: Listener, from: Listener['condition'], reason: string) =>
         app.deps.events.announce({ type: 'listener.changed', app: app.name, listener: listener.key, from, to: listener.condition, reason }),
+      onProgramGone: (listener: Listener) =>
+        app.deps.events.announce({
+          type: 'listener.rebuilt',
+          app: app.name,
+          listener: listener.key,
+          slot: -1,
+          reason: 'a worker detached its program',
+        }),
       onTrouble: (listener: Listener, error: Error) => app.deps.logs.say(app.name, `closing ${listener.key} failed: ${error.message}`),
     };
     return new Listener(this.env, app.deps.init, owner, address, ordinal);

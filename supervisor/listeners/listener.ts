@@ -26,6 +26,8 @@ export interface ListenerOwner {
   /** Whether that worker is ready and may get connections. */
   isTaking(generation: number, slot: number): boolean;
   onCondition(listener: Listener, from: ListenerCondition, reason: string): void;
+  /** A worker detached the kernel's program; it is back. */
+  onProgramGone(listener: Listener): void;
   /** Closing sockets in covet-init failed. */
   onTrouble(listener: Listener, error: Error): void;
 }
@@ -180,6 +182,7 @@ export class Listener {
     const { uid, gid, useBpf } = this.#owner;
     const group = `${this.#owner.app}-${++lastGroup}`;
     const sockets = await Sockets.open(this.#env, this.#init, { group, address: this.address, slot, half, backlog, useBpf, uid, gid });
+    sockets.watchProgram(() => this.#programGone());
     this.address = sockets.address;
     this.#attached = '';
     this.#half = half;
@@ -192,6 +195,12 @@ export class Listener {
     const old = this.#sockets;
     this.#sockets = null;
     await old?.close();
+  }
+
+  #programGone(): void {
+    this.#attached = '';
+    this.refresh();
+    this.#owner.onProgramGone(this);
   }
 
   async #shut(condition: 'refusing' | 'closed', reason: string): Promise<void> {

@@ -6,6 +6,7 @@ import { statSync } from 'node:fs';
 import type { Env } from '../env.ts';
 import type { InitClient } from '../init/init-client.ts';
 import type { Address } from './address.ts';
+import { Guard } from './guard.ts';
 
 export type Half = 0 | 1;
 
@@ -36,6 +37,7 @@ export class Sockets {
   readonly #group: string;
   readonly #pairs = new Map<number, Pair>();
   #guard: Member | null;
+  #watch: Guard | null = null;
   /** With the port that port 0 became, and the family that this host has. */
   readonly address: Address;
   readonly dispatch: 'bpf' | 'hash' | 'shared';
@@ -85,6 +87,11 @@ export class Sockets {
     return true;
   }
 
+  /** Tells when the program is gone. */
+  watchProgram(onGone: () => void): void {
+    if (this.#guard !== null) this.#watch = new Guard(this.#env.native.duplicate(this.#guard.fd), onGone);
+  }
+
   get canSteer(): boolean {
     return this.#guard !== null;
   }
@@ -107,6 +114,7 @@ export class Sockets {
   async close(): Promise<void> {
     const fds = new Set([...this.#pairs.values()].flat().map((member) => member.fd));
     if (this.#guard !== null) fds.add(this.#guard.fd);
+    this.#watch?.close();
     for (const fd of fds) this.#env.native.closeFd(fd);
     await this.#init.request('close', { group: this.#group });
   }
