@@ -12,8 +12,9 @@ import type { SlotState } from '../protocol/states.ts';
 import type { LendReply, LendRequest } from '../protocol/worker-wire.ts';
 import { sweepOrphans } from '../slots/orphans.ts';
 import { decideCrash } from '../slots/restart-policy.ts';
-import { describeEnd, type Slot, type SlotHost } from '../slots/slot.ts';
-import { WorkerHandle, type WorkerCallbacks, type WorkerEnd } from '../slots/worker-handle.ts';
+import type { Slot, SlotHost } from '../slots/slot.ts';
+import { describeEnd, type WorkerEnd } from '../slots/worker-end.ts';
+import { WorkerHandle, type WorkerCallbacks } from '../slots/worker-handle.ts';
 import type { App } from './app.ts';
 import { modeOf, workerOrder } from './hiring.ts';
 import { fingerprint } from './launch.ts';
@@ -145,7 +146,7 @@ export class AppHost implements SlotHost {
       slot: slot.index,
       generation: slot.generation,
       pid: worker.pid,
-      ...signalName(end),
+      ...end,
       uptimeMs,
       expected,
     });
@@ -296,8 +297,4 @@ export class AppHost implements SlotHost {
   #cacheFolder(): string {
     return join(this.env.paths.state, 'compile-cache');
   }
-}
-
-function signalName(end: WorkerEnd): { code: number | null; signal: string | null } {
-  return { code: end.code, signal: end.signal === null ? null : describeEnd(end).replace('was ended by ', '') };
 }

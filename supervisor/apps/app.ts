@@ -99,8 +99,16 @@ export class App {
     const { plan } = this;
     const coming = plan.phase === 'reloading' ? this.generations.get(plan.candidate) : this.live;
     if (coming === undefined || coming === null || this.#replacement?.isBusy === true) return;
-    if (coming.missing(this.deps.registry.of(this.name), this.config.minHealthyMs, () => this.lookUp()) === null)
-      this.dispatch({ type: 'up' });
+    const listeners = this.deps.registry.of(this.name);
+    if (coming.missing(listeners, this.config.minHealthyMs, () => this.lookUp()) === null) this.dispatch({ type: 'up' });
+    else if (plan.phase === 'reloading') {
+      // The plan is a new object as soon as this reload is over.
+      coming.expectCoverage(
+        this.config.readyTimeoutMs,
+        listeners,
+        (reason) => this.plan === plan && this.dispatch({ type: 'reloadFailed', reason }),
+      );
+    }
   }
 
   /** A slot's worker is gone for good: an old generation, or the whole app, may be through. */

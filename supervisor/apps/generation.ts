@@ -41,6 +41,7 @@ export class Generation {
   readonly #startConcurrency: number;
   #size: number;
   #steadyTimer: Timer | null = null;
+  #coverageTimer: Timer | null = null;
 
   constructor(env: Env, host: SlotHost, order: GenerationOrder) {
     this.#env = env;
@@ -86,13 +87,39 @@ export class Generation {
   }
 
   drain(reason: string): void {
-    this.#steadyTimer?.cancel();
+    this.#settle();
     for (const slot of [...this.slots.values()]) slot.dispatch({ type: 'drain', reason });
   }
 
   kill(reason: string): void {
-    this.#steadyTimer?.cancel();
+    this.#settle();
     for (const slot of [...this.slots.values()]) slot.dispatch({ type: 'kill', reason });
+  }
+
+  /**
+   * Its workers are ready, and have so long to listen wherever those before them did: an app that is ready by its age may still be on its
+   * way to listen(), but not for ever. `onLate` gets what is missing then.
+   */
+  expectCoverage(ms: number, listeners: readonly Listener[], onLate: (missing: string) => void): void {
+    if ([...this.slots.values()].some((slot) => slot.state !== 'ready')) return;
+    this.#coverageTimer ??= this.#env.after(ms, () => {
+      const missing = this.#uncovered(listeners);
+      if (missing !== null) onLate(`${missing} after ${ms} ms`);
+    });
+  }
+
+  #settle(): void {
+    this.#steadyTimer?.cancel();
+    this.#coverageTimer?.cancel();
+  }
+
+  #uncovered(listeners: readonly Listener[]): string | null {
+    for (const [key, before] of this.coverage) {
+      const wanted = Math.min(before, this.#size);
+      const got = listeners.find((listener) => listener.key === key)?.listeners(this.number).size ?? 0;
+      if (got < wanted) return `${got} of ${wanted} workers listen on ${key}`;
+    }
+    return null;
   }
 
   /** null when all of it is up; else what is missing, in words. Looks again by itself when only time is missing, and tells `onUp`. */
@@ -102,10 +129,8 @@ export class Generation {
     if (leaving > 0) return `${leaving} workers more than wanted are leaving`;
     const ready = slots.filter((slot) => slot.state === 'ready');
     if (ready.length < this.#size) return `${this.#size - ready.length} of ${this.#size} workers are not ready`;
-    for (const [key, wanted] of this.coverage) {
-      const got = listeners.find((listener) => listener.key === key)?.listeners(this.number).size ?? 0;
-      if (got < Math.min(wanted, this.#size)) return `${got} of ${Math.min(wanted, this.#size)} workers listen on ${key}`;
-    }
+    const uncovered = this.#uncovered(listeners);
+    if (uncovered !== null) return uncovered;
     const youngestMs = Math.max(...ready.map((slot) => slot.readyAtMs ?? 0));
     const restMs = youngestMs + minHealthyMs - this.#env.nowMs();
     this.#steadyTimer?.cancel();

@@ -12,7 +12,8 @@ import { drainWorker } from './drain.ts';
 import { probeWorker } from './probe.ts';
 import { NO_HISTORY, type CrashHistory } from './restart-policy.ts';
 import { hasProcess, stepSlot, type SlotEffect, type SlotEvent } from './slot-machine.ts';
-import type { WorkerCallbacks, WorkerEnd, WorkerHandle } from './worker-handle.ts';
+import { describeEnd, type WorkerEnd } from './worker-end.ts';
+import type { WorkerCallbacks, WorkerHandle } from './worker-handle.ts';
 
 /** Between two tries of a readiness probe. */
 const PROBE_AGAIN_MS = 200;
@@ -261,10 +262,4 @@ export class Slot {
     // A stopped process takes the signal only once it runs again.
     this.#worker.signal(constants.signals.SIGCONT);
   }
-}
-
-export function describeEnd(end: WorkerEnd): string {
-  if (end.signal === null) return `exited with code ${end.code}`;
-  const name = Object.entries(constants.signals).find(([, number]) => number === end.signal)?.[0] ?? `signal ${end.signal}`;
-  return `was ended by ${name}`;
 }

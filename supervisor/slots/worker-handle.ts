@@ -16,6 +16,7 @@ import {
   type WorkerMessage,
 } from '../protocol/worker-wire.ts';
 import { spawnWorker, type SpawnOrder } from './spawn.ts';
+import { endOf, type WorkerEnd } from './worker-end.ts';
 import { decodeLendRequest, decodeWorkerMessage } from './worker-messages.ts';
 
 export interface WorkerCallbacks {
@@ -26,11 +27,6 @@ export interface WorkerCallbacks {
   onLend(request: LendRequest, reply: (reply: LendReply, fd?: number) => void): void;
   /** It broke the protocol; its channel is closed. */
   onMisbehaved(reason: string): void;
-}
-
-export interface WorkerEnd {
-  readonly code: number | null;
-  readonly signal: number | null;
 }
 
 /** Descriptors covet-init made for a worker, in the order of its reply. */
@@ -106,8 +102,7 @@ export class WorkerHandle {
   }
 
   exited(status: number): void {
-    const signal = status & 0x7f;
-    if (this.#end()) this.#callbacks.onExited(signal === 0 ? { code: (status >> 8) & 0xff, signal: null } : { code: null, signal });
+    if (this.#end()) this.#callbacks.onExited(endOf(status));
   }
 
   get isAlive(): boolean {
