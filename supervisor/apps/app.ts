@@ -257,7 +257,7 @@ export class App {
   #drainAll(): void {
     this.#replacement = null;
     for (const generation of [...this.generations.values()]) generation.drain('stopped');
-    void this.#endListeners('closed');
+    void this.deps.registry.end(this.name, 'closed');
     this.#dropEmptyGenerations();
     if (this.generations.size === 0) queueMicrotask(() => void this.#allGone());
   }
@@ -266,18 +266,10 @@ export class App {
     const { plan } = this;
     if (plan.phase !== 'stopping') return;
     await this.host.sweepOrphans();
-    await this.#endListeners(plan.then === 'failed' ? 'refusing' : 'closed');
+    await this.deps.registry.end(this.name, plan.then === 'failed' ? 'refusing' : 'closed');
     this.host.reset();
     this.isDegraded = false;
     this.dispatch({ type: 'allGone' });
-  }
-
-  async #endListeners(condition: 'refusing' | 'closed'): Promise<void> {
-    for (const listener of this.deps.registry.of(this.name)) {
-      const ended = condition === 'refusing' ? listener.refuse('the app failed') : listener.close('the app is stopped');
-      // covet-init alone can refuse a close, and then it is gone and its sockets with it.
-      await ended.catch((error: Error) => this.deps.logs.say(this.name, `closing ${listener.key} failed: ${error.message}`));
-    }
   }
 
   #forget(): void {

@@ -157,12 +157,12 @@ export class Listener {
   }
 
   close(reason: string): Promise<void> {
-    return this.#inTurn(() => this.#shut('closed', reason));
+    return this.#inTurn(async () => this.#shut('closed', reason));
   }
 
   /** Closes the sockets so that clients and balancers fail over; the next listen() of a worker opens them again. */
   refuse(reason: string): Promise<void> {
-    return this.#inTurn(() => (this.#hasWorker() ? Promise.resolve() : this.#shut('refusing', reason)));
+    return this.#inTurn(async () => (this.#hasWorker() ? undefined : this.#shut('refusing', reason)));
   }
 
   view(): ListenerView {
@@ -209,7 +209,8 @@ export class Listener {
     const sockets = this.#sockets;
     this.#sockets = null;
     this.#listening.clear();
-    await sockets?.close();
+    // covet-init alone can refuse a close, and then it is gone and its sockets with it.
+    await sockets?.close().catch((error: Error) => this.#owner.onTrouble(this, error));
     this.#enter(condition, reason);
   }
 
@@ -239,7 +240,7 @@ export class Listener {
       const waitMs = this.#owner.whenDown === 'refuse' ? 0 : this.#owner.queueMs;
       this.#refuseTimer = this.#env.after(waitMs, () => {
         this.#refuseTimer = null;
-        this.refuse(`no worker listened for ${waitMs} ms`).catch((error: Error) => this.#owner.onTrouble(this, error));
+        void this.refuse(`no worker listened for ${waitMs} ms`);
       });
     }
   }

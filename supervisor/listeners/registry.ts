@@ -61,6 +61,12 @@ export class ListenerRegistry {
     );
   }
 
+  /** Ends an app's listeners with the app: its clients fail over. Never rejects: what covet-init could not close is told to the owner. */
+  async end(app: string, condition: 'refusing' | 'closed'): Promise<void> {
+    for (const listener of this.of(app))
+      await (condition === 'refusing' ? listener.refuse('the app failed') : listener.close('the app is stopped'));
+  }
+
   forget(app: string): void {
     this.#byApp.delete(app);
   }
