@@ -17,6 +17,8 @@ interface BadBuild {
   readonly text?: string;
   /** What the command must say of it. */
   readonly reason: RegExp;
+  /** What it alone writes. */
+  readonly words?: RegExp;
 }
 
 /** Not a file of its own: no formatter could read it. */
@@ -25,10 +27,10 @@ const SYNTAX_ERROR = "require('node:http').createServer((request, response) => {
 const BAD_BUILDS: readonly BadBuild[] = [
   { app: 'a syntax error', text: SYNTAX_ERROR, reason: /SyntaxError/ },
   { app: 'throws-at-import.cjs', reason: /no database configured/ },
-  { app: 'throws-after-listen.cjs', reason: /the first job failed/ },
-  { app: 'never-listens.cjs', reason: /listen|ready within/i },
+  { app: 'throws-after-listen.cjs', reason: /the first job failed/, words: /the first job failed/ },
+  { app: 'never-listens.cjs', reason: /listen|not ready/i },
   { app: 'exits-within-min-healthy.cjs', reason: /exited|ended|code 0/i },
-  { app: 'wrong-port.cjs', reason: /listen|ready within/i },
+  { app: 'wrong-port.cjs', reason: /listen|not ready/i },
   { app: 'health-500.cjs', reason: /500/ },
 ];
 /** How often each is tried: five times seven is thirty-five in a row. */
@@ -52,6 +54,10 @@ describe('bad builds', () => {
         const result = await served.home.covet('reload', 'web');
         assert.equal(result.code, 1, `${app}: ${said(result)}\n${result.code === 1 ? '' : await served.home.history()}`);
         assert.match(result.stderr, reason, `${app} was refused, and not said why`);
+        for (const other of BAD_BUILDS) {
+          if (other.app !== app && other.words !== undefined)
+            assert.doesNotMatch(result.stderr, other.words, `${app} is said to have said what ${other.app} did`);
+        }
         assert.deepEqual(await served.home.pids(), before, `${app}: other workers serve now`);
         await Promise.all(loads.map(async ({ load }) => load.more(20)));
       }
