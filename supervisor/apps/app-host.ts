@@ -4,10 +4,8 @@
 import { chownSync, mkdirSync } from 'node:fs';
 import { join } from 'node:path';
 import type { Env } from '../env.ts';
-import { Listener } from '../listeners/listener.ts';
-import { parseListen, type Address } from '../listeners/address.ts';
+import type { Listener } from '../listeners/listener.ts';
 import type { AppConfig } from '../protocol/config.ts';
-import { CovetError } from '../protocol/errors.ts';
 import type { SlotState } from '../protocol/states.ts';
 import type { LendReply, LendRequest } from '../protocol/worker-wire.ts';
 import { sweepOrphans } from '../slots/orphans.ts';
@@ -18,18 +16,21 @@ import { WorkerHandle, type WorkerCallbacks } from '../slots/worker-handle.ts';
 import type { App } from './app.ts';
 import { modeOf, workerOrder } from './hiring.ts';
 import { fingerprint } from './launch.ts';
-import { lendTo } from './lending.ts';
+import { Lending } from './lending.ts';
 
 export class AppHost implements SlotHost {
   readonly env: Env;
   /** Addresses that workers bound by themselves: such an app is reloaded one worker at a time. */
   readonly ownAddresses = new Set<string>();
+  readonly lending: Lending;
   readonly #app: App;
-  readonly #portZeros = new WeakMap<WorkerHandle, number>();
+  /** Slots whose worker has listened, ever: what they run is a server, and none is ready before it listens. */
+  readonly #servers = new Set<number>();
   #hired = 0;
 
   constructor(app: App) {
     this.#app = app;
+    this.lending = new Lending(app);
     this.env = app.deps.env;
   }
 
@@ -50,15 +51,16 @@ export class AppHost implements SlotHost {
       generation,
       slot: slot.index,
       mode,
-      lend: this.#lends(mode),
+      lend: this.lending.lends(mode),
       cpus: app.pins.cpusOf(slot.index),
       cacheFolder: this.#cacheFolder(),
     };
-    void this.#lentAtStart(slot, generation.launch.isNode)
-      .then((lent) =>
+    const lent = generation.launch.isNode ? Promise.resolve([]) : this.lending.lendConfigured(slot);
+    void lent
+      .then(async (sockets) =>
         worker.start(
           logs.files(app.name),
-          lent,
+          sockets,
           (fds) => workerOrder(context, fds),
           (out, err) => logs.attach(app.name, out, err),
         ),
@@ -68,28 +70,19 @@ export class AppHost implements SlotHost {
   }
 
   lend(slot: Slot, request: LendRequest, reply: (reply: LendReply, fd?: number) => void): void {
-    const app = this.#app;
-    const lender = {
-      registry: app.deps.registry,
-      config: app.config,
-      uid: this.#uid(),
-      lends: this.#lends(app.mode === 'cluster' ? 'cluster' : 'fork'),
-      ticketKeys: app.ticketKeys,
-      makeListener: (address: Address, ordinal: number | null) => this.#makeListener(address, ordinal),
-      countPortZero: (asking: Slot) => this.#countPortZero(asking),
-      onRefused: (asking: Slot, reason: string) => app.deps.logs.say(app.name, `slot ${asking.index} was refused a listener: ${reason}`),
-    };
-    lendTo(lender, slot, request).then(
-      (answer) => reply(answer.reply, answer.fd),
-      (error: Error) => {
-        app.deps.logs.say(app.name, `lending to slot ${slot.index} failed: ${error.message}`);
-        reply({ ok: false, code: 'EIO', errno: -5, syscall: 'listen' });
-      },
-    );
+    void this.lending.answer(slot, request, reply);
   }
 
   hasPreload(slot: Slot): boolean {
     return this.#app.generations.get(slot.generation)?.launch.isNode === true;
+  }
+
+  mustListen(slot: Slot): boolean {
+    const { readiness, probe, listen } = this.config;
+    if (!this.hasPreload(slot)) return false; // it could not tell
+    if (readiness === 'listen' || probe !== undefined || listen.length > 0 || this.#servers.has(slot.index)) return true;
+    // A slot that scale has just added is as its neighbours are.
+    return this.#servers.size > 1 && slot.index > Math.max(...this.#servers);
   }
 
   listenersOf(slot: Slot): readonly Listener[] {
@@ -97,6 +90,7 @@ export class AppHost implements SlotHost {
   }
 
   onListening(slot: Slot, key: string, own: boolean): void {
+    this.#servers.add(slot.index);
     if (own) this.ownAddresses.add(key);
     else this.#app.deps.registry.find(this.#app.name, key)?.markListening(slot.generation, slot.index);
     this.#app.lookUp();
@@ -119,6 +113,9 @@ export class AppHost implements SlotHost {
       reason,
       pid: slot.worker?.pid ?? 0,
     });
+    // A program without a preload took its sockets from LISTEN_FDS, and cannot say when it listens on them.
+    if (slot.state === 'ready' && !this.hasPreload(slot))
+      for (const listener of this.lending.configured()) listener.markListening(slot.generation, slot.index);
     app.slotChanged(slot);
   }
 
@@ -201,16 +198,6 @@ export class AppHost implements SlotHost {
     if (count > 0) app.deps.events.announce({ type: 'orphans.swept', app: app.name, count });
   }
 
-  /** Listeners of the config's `listen`. Throws COVET_ERR_APP_FAILED when an address is taken. */
-  configured(): Listener[] {
-    return this.config.listen.map(parseListen).flatMap((address) => {
-      if (address === null) return []; // start refused it
-      const listener = this.#app.deps.registry.acquire(this.#app.name, address, null, () => this.#makeListener(address, null));
-      if (listener instanceof Listener) return [listener];
-      throw new CovetError('COVET_ERR_APP_FAILED', { app: this.#app.name, reason: listener.reason });
-    });
-  }
-
   /** A lent socket that its worker shut down would take nobody's connection any more: it is put back. */
   checkSockets(slot: Slot): void {
     for (const listener of this.listenersOf(slot)) {
@@ -243,55 +230,6 @@ export class AppHost implements SlotHost {
     if (this.#app.isDegraded === (reason !== null)) return;
     this.#app.isDegraded = reason !== null;
     if (reason !== null) this.#app.deps.events.announce({ type: 'app.degraded', app: this.#app.name, reason });
-  }
-
-  /** Sockets of `listen:` for a program that is not Node: by LISTEN_FDS, from its first instant. */
-  async #lentAtStart(slot: Slot, isNode: boolean): Promise<number[]> {
-    if (isNode) return [];
-    const lent: number[] = [];
-    for (const listener of this.configured()) lent.push(await listener.lend(slot.index, slot.half, 511));
-    return lent;
-  }
-
-  #makeListener(address: Address, ordinal: number | null): Listener {
-    const app = this.#app;
-    const owner = {
-      app: app.name,
-      uid: this.#uid(),
-      gid: app.config.gid ?? this.#uid(),
-      useBpf: app.config.reuseportBpf === 'auto',
-      queueMs: app.config.queueMs,
-      whenDown: app.config.whenDown,
-      halfOf: (generation: number) => app.generations.get(generation)?.half ?? null,
-      isTaking: (generation: number, slot: number) => app.generations.get(generation)?.slots.get(slot)?.state === 'ready',
-      onCondition: (listener: Listener, from: Listener['condition'], reason: string) =>
-        app.deps.events.announce({ type: 'listener.changed', app: app.name, listener: listener.key, from, to: listener.condition, reason }),
-      onProgramGone: (listener: Listener) =>
-        app.deps.events.announce({
-          type: 'listener.rebuilt',
-          app: app.name,
-          listener: listener.key,
-          slot: -1,
-          reason: 'a worker detached its program',
-        }),
-      onTrouble: (listener: Listener, error: Error) => app.deps.logs.say(app.name, `closing ${listener.key} failed: ${error.message}`),
-    };
-    return new Listener(this.env, app.deps.init, owner, address, ordinal);
-  }
-
-  #countPortZero(slot: Slot): number {
-    const count = this.#portZeros.get(slot.worker!) ?? 0;
-    this.#portZeros.set(slot.worker!, count + 1);
-    return count;
-  }
-
-  /** Several workers in fork mode bind addresses of their own, as PM2's do. */
-  #lends(mode: 'cluster' | 'fork'): boolean {
-    return mode === 'cluster' || this.#app.wanted === 1;
-  }
-
-  #uid(): number {
-    return this.config.uid ?? this.env.uid;
   }
 
   #cacheFolder(): string {

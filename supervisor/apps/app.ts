@@ -52,6 +52,11 @@ export class App {
     return this.record.config;
   }
 
+  /** The workers' user. */
+  get uid(): number {
+    return this.config.uid ?? this.deps.env.uid;
+  }
+
   /** How many workers it should have. */
   get wanted(): number {
     const { instances } = this.config;
@@ -64,8 +69,7 @@ export class App {
   }
 
   get live(): Generation | null {
-    const { plan } = this;
-    return 'live' in plan ? (this.generations.get(plan.live) ?? null) : null;
+    return 'live' in this.plan ? (this.generations.get(this.plan.live) ?? null) : null;
   }
 
   get status(): AppStatus {
@@ -80,9 +84,8 @@ export class App {
   }
 
   get mode(): 'cluster' | 'fork' | 'self-bound' {
-    const live = this.live;
-    if (live !== null && this.host.ownAddresses.size > 0) return 'self-bound';
-    return modeOf(this.config, live?.launch.isNode ?? true);
+    if (this.host.ownAddresses.size > 0) return 'self-bound';
+    return modeOf(this.config, this.live?.launch.isNode ?? true);
   }
 
   /** The one door: puts an event to the plan and does what it says. */
@@ -116,7 +119,7 @@ export class App {
     this.outcome = { drain: addDrain(this.outcome.drain, slot.drainCounts), killed: this.outcome.killed + (slot.wasKilled ? 1 : 0) };
     const generation = this.generations.get(slot.generation);
     if (generation !== undefined && slot.index >= generation.size) generation.slots.delete(slot.index);
-    if (this.#replacement !== null) this.#replacement.slotGone(slot);
+    this.#replacement?.slotGone(slot);
     this.#dropEmptyGenerations();
     const { plan } = this;
     if (plan.phase === 'settling' && !this.generations.has(plan.retired)) this.dispatch({ type: 'retired' });
@@ -163,8 +166,7 @@ export class App {
   }
 
   announceStatus(reason: string): void {
-    const from = this.#status;
-    const to = this.status;
+    const [from, to] = [this.#status, this.status];
     if (from === to) return;
     this.#status = to;
     this.deps.events.announce({ type: 'app.changed', app: this.name, from, to, reason });

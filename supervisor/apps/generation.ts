@@ -4,6 +4,7 @@
  */
 import type { Env, Timer } from '../env.ts';
 import type { Half, Listener } from '../listeners/listener.ts';
+import type { LogMark } from '../logs/log-store.ts';
 import { Slot, type SlotHost } from '../slots/slot.ts';
 import type { Launch } from './launch.ts';
 
@@ -24,6 +25,8 @@ export interface GenerationOrder {
   readonly env: Readonly<Record<string, string>>;
   readonly size: number;
   readonly startConcurrency: number;
+  /** Where the app's stderr ended before it began. */
+  readonly logMark: LogMark;
 }
 
 export class Generation {
@@ -31,6 +34,7 @@ export class Generation {
   readonly half: Half;
   readonly launch: Launch;
   readonly env: Readonly<Record<string, string>>;
+  readonly logMark: LogMark;
   readonly slots = new Map<number, Slot>();
   /** Whether any worker of it was ever ready: then it is a build that can serve. */
   wasReady = false;
@@ -50,6 +54,7 @@ export class Generation {
     this.half = order.half;
     this.launch = order.launch;
     this.env = order.env;
+    this.logMark = order.logMark;
     this.#size = order.size;
     this.#startConcurrency = order.startConcurrency;
   }

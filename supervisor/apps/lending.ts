@@ -1,58 +1,133 @@
 /**
  * A worker's listen(), answered: judged as its user, looked up in the registry, lent from its slot's half. Every refusal reaches the app
- * as Node's own error.
+ * as Node's own error. Also what an app's listeners need to know of it.
  */
 import { InitError } from '../init/init-client.ts';
 import { askedAddress, parseListen, type Address } from '../listeners/address.ts';
 import { Listener } from '../listeners/listener.ts';
-import { judge, type ListenerRegistry, type Refusal } from '../listeners/registry.ts';
-import type { AppConfig } from '../protocol/config.ts';
+import { judge, type Refusal } from '../listeners/registry.ts';
+import { CovetError } from '../protocol/errors.ts';
 import type { LendReply, LendRequest } from '../protocol/worker-wire.ts';
 import type { Slot } from '../slots/slot.ts';
+import type { WorkerHandle } from '../slots/worker-handle.ts';
+import type { App } from './app.ts';
 
-export interface Lender {
-  readonly registry: ListenerRegistry;
-  readonly config: AppConfig;
-  /** The workers' user. */
-  readonly uid: number;
-  readonly lends: boolean;
-  /** base64, 48 bytes, of this app. */
-  readonly ticketKeys: string;
-  makeListener(address: Address, ordinal: number | null): Listener;
-  /** How many listen(0) this worker has asked for before. */
-  countPortZero(slot: Slot): number;
-  onRefused(slot: Slot, reason: string): void;
-}
+/** Node's own, until the app says another. */
+export const DEFAULT_BACKLOG = 511;
 
-export async function lendTo(lender: Lender, slot: Slot, request: LendRequest): Promise<{ reply: LendReply; fd?: number }> {
-  const address = askedAddress(request);
-  if (address === null || !lender.lends) return { reply: { ok: 'self' } };
-  const refusal = judge(
-    address,
-    lender.uid,
-    lender.config.listen.map(parseListen).filter((one) => one !== null),
-  );
-  if (refusal !== null) return refused(lender, slot, refusal);
-  const ordinal = address.kind === 'tcp' && address.port === 0 ? lender.countPortZero(slot) : null;
-  const app = lender.config.name;
-  const listener = lender.registry.acquire(app, address, ordinal, () => lender.makeListener(address, ordinal));
-  if (!(listener instanceof Listener)) return refused(lender, slot, listener);
-  try {
-    const fd = await listener.lend(slot.index, slot.half, request.backlog);
-    return { reply: { ok: true, listener: listener.key, ticketKeys: lender.ticketKeys }, fd };
-  } catch (error) {
-    if (!(error instanceof InitError)) throw error;
-    if (listener.condition === 'closed') lender.registry.release(app, listener);
-    return refused(lender, slot, {
-      code: error.code as Refusal['code'],
-      errno: error.errno,
-      syscall: error.syscall === 'listen' ? 'listen' : 'bind',
-      reason: error.message,
+export class Lending {
+  readonly #app: App;
+  /** How many listen(0) each worker has asked for. */
+  readonly #portZeros = new WeakMap<WorkerHandle, number>();
+  /** Why the last listen() that was refused was. */
+  lastRefusal: string | null = null;
+
+  constructor(app: App) {
+    this.#app = app;
+  }
+
+  /** Several workers in fork mode bind addresses of their own, as PM2's do. */
+  lends(mode: 'cluster' | 'fork'): boolean {
+    return mode === 'cluster' || this.#app.wanted === 1;
+  }
+
+  /** Answers once, whatever happens. */
+  async answer(slot: Slot, request: LendRequest, reply: (reply: LendReply, fd?: number) => void): Promise<void> {
+    try {
+      const { reply: answer, fd } = await this.#lend(slot, request);
+      reply(answer, fd);
+    } catch (error) {
+      this.#app.deps.logs.say(this.#app.name, `lending to slot ${slot.index} failed: ${(error as Error).message}`);
+      reply({ ok: false, code: 'EIO', errno: -5, syscall: 'listen' });
+    }
+  }
+
+  /** Listeners of the config's `listen`. Throws COVET_ERR_APP_FAILED when an address is taken. */
+  configured(): Listener[] {
+    return this.#listed().map((address) => {
+      const listener = this.#acquire(address, null);
+      if (listener instanceof Listener) return listener;
+      throw new CovetError('COVET_ERR_APP_FAILED', { app: this.#app.name, reason: listener.reason });
     });
   }
-}
 
-function refused(lender: Lender, slot: Slot, refusal: Refusal): { reply: LendReply } {
-  lender.onRefused(slot, refusal.reason);
-  return { reply: { ok: false, code: refusal.code, errno: refusal.errno, syscall: refusal.syscall } };
+  /** Sockets of `listen` for a program that is not Node: by LISTEN_FDS, from its first instant. */
+  async lendConfigured(slot: Slot): Promise<number[]> {
+    const lent: number[] = [];
+    for (const listener of this.configured()) lent.push(await listener.lend(slot.index, slot.half, DEFAULT_BACKLOG));
+    return lent;
+  }
+
+  async #lend(slot: Slot, request: LendRequest): Promise<{ reply: LendReply; fd?: number }> {
+    const app = this.#app;
+    const address = askedAddress(request);
+    if (address === null || !this.lends(app.mode === 'cluster' ? 'cluster' : 'fork')) return { reply: { ok: 'self' } };
+    const refusal = judge(address, app.uid, this.#listed());
+    if (refusal !== null) return this.#refuse(slot, refusal);
+    const listener = this.#acquire(address, address.kind === 'tcp' && address.port === 0 ? this.#countPortZero(slot) : null);
+    if (!(listener instanceof Listener)) return this.#refuse(slot, listener);
+    try {
+      const fd = await listener.lend(slot.index, slot.half, request.backlog);
+      return { reply: { ok: true, listener: listener.key, ticketKeys: app.ticketKeys }, fd };
+    } catch (error) {
+      if (!(error instanceof InitError)) throw error;
+      if (listener.condition === 'closed') app.deps.registry.release(app.name, listener);
+      const { code, errno } = error;
+      return this.#refuse(slot, {
+        code,
+        errno,
+        syscall: error.syscall === 'listen' ? 'listen' : 'bind',
+        reason: `${listener.key}: ${code}`,
+      });
+    }
+  }
+
+  #refuse(slot: Slot, { code, errno, syscall, reason }: Refusal): { reply: LendReply } {
+    this.lastRefusal = reason;
+    this.#app.deps.logs.say(this.#app.name, `slot ${slot.index} was refused a listener: ${reason}`);
+    return { reply: { ok: false, code, errno, syscall } };
+  }
+
+  /** `start` has refused what is no address. */
+  #listed(): Address[] {
+    return this.#app.config.listen.map(parseListen).filter((address) => address !== null);
+  }
+
+  #countPortZero(slot: Slot): number {
+    const count = this.#portZeros.get(slot.worker!) ?? 0;
+    this.#portZeros.set(slot.worker!, count + 1);
+    return count;
+  }
+
+  #acquire(address: Address, ordinal: number | null): Listener | Refusal {
+    return this.#app.deps.registry.acquire(this.#app.name, address, ordinal, () => this.#makeListener(address, ordinal));
+  }
+
+  #makeListener(address: Address, ordinal: number | null): Listener {
+    const app = this.#app;
+    const { events, env, init, logs } = app.deps;
+    const { config, uid } = app;
+    const owner = {
+      app: app.name,
+      uid,
+      gid: config.gid ?? uid,
+      useBpf: config.reuseportBpf === 'auto',
+      queueMs: config.queueMs,
+      whenDown: config.whenDown,
+      halfOf: (generation: number) => app.generations.get(generation)?.half ?? null,
+      isTaking: (generation: number, slot: number) => app.generations.get(generation)?.slots.get(slot)?.state === 'ready',
+      onCondition: (listener: Listener, from: Listener['condition'], reason: string) =>
+        events.announce({ type: 'listener.changed', app: app.name, listener: listener.key, from, to: listener.condition, reason }),
+      onProgramGone: (listener: Listener) =>
+        events.announce({
+          type: 'listener.rebuilt',
+          app: app.name,
+          listener: listener.key,
+          slot: -1,
+          reason: 'a worker detached its program',
+        }),
+      onTrouble: (listener: Listener, error: Error) => logs.say(app.name, `closing ${listener.key} failed: ${error.message}`),
+    };
+    return new Listener(env, init, owner, address, ordinal);
+  }
 }

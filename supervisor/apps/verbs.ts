@@ -4,20 +4,20 @@
 import { maxInstances } from '../host/pin-policy.ts';
 import { readCpuGrant } from '../host/cpu-grant.ts';
 import type { Half } from '../listeners/listener.ts';
+import type { LogMark } from '../logs/log-store.ts';
 import { CovetError, type ErrorCode, type ErrorDetails } from '../protocol/errors.ts';
 import type { AppRecord } from '../state/wanted.ts';
 import { PlanRefusal } from './answers.ts';
 import type { App } from './app.ts';
 import { NOTHING_YET, type Outcome } from './app-deps.ts';
 import { Generation } from './generation.ts';
+import { DEFAULT_BACKLOG } from './lending.ts';
 import { resolveLaunch } from './launch.ts';
 import type { Verdict } from './plan-machine.ts';
 import { doing } from './status.ts';
 
-/** Node's own, until the app says another. */
-const DEFAULT_BACKLOG = 511;
 /** Lines of stderr looked through for what a failing app said. */
-const LAST_WORDS = 20;
+const LAST_WORDS = 200;
 
 export interface ReloadOutcome extends Outcome {
   readonly generation: number;
@@ -35,7 +35,7 @@ export async function start(app: App): Promise<void> {
   const started = app.answers.next('start');
   app.generations.set(generation.number, generation);
   require(app, app.dispatch({ type: 'start', generation: generation.number }), 'start');
-  await started.catch((error: unknown) => failedAs(app, error, 'COVET_ERR_APP_FAILED', {}));
+  await started.catch((error: unknown) => failedAs(app, error, 'COVET_ERR_APP_FAILED', {}, generation.logMark));
 }
 
 /** `env`, when given, becomes the environment. Throws COVET_ERR_RELOAD_FAILED, COVET_ERR_APP_BUSY, COVET_ERR_APP_NOT_RUNNING; then nothing changed. */
@@ -48,9 +48,11 @@ export async function reload(app: App, env: Readonly<Record<string, string>> | n
   const previous = app.record.env;
   const half: Half = mode === 'overlap' ? (app.live?.half === 0 ? 1 : 0) : (app.live?.half ?? 0);
   let generation = 0;
+  let logMark: LogMark | undefined;
   try {
     const candidate = await prepare(app, env === null ? {} : { env }, half);
     generation = candidate.number;
+    logMark = candidate.logMark;
     if (app.plan.phase !== 'running') require(app, 'refused', 'reload');
     app.outcome = NOTHING_YET;
     const answered = app.answers.next('reload');
@@ -62,7 +64,7 @@ export async function reload(app: App, env: Readonly<Record<string, string>> | n
     if (env !== null && !app.isForgotten) await app.save({ env: previous });
     if (error instanceof PlanRefusal) app.deps.events.announce({ type: 'reload.failed', app: app.name, generation, reason: error.message });
     if (app.isEnding) throw new CovetError('COVET_ERR_RELOAD_ENDED', { app: app.name, by: 'a stop' });
-    return failedAs(app, error, 'COVET_ERR_RELOAD_FAILED', { generation });
+    return failedAs(app, error, 'COVET_ERR_RELOAD_FAILED', { generation }, logMark);
   }
   const durationMs = Math.round(app.deps.env.nowMs() - startedMs);
   app.deps.events.announce({ type: 'reload.finished', app: app.name, generation, durationMs });
@@ -115,9 +117,11 @@ async function prepare(app: App, change: Partial<AppRecord>, half: Half): Promis
   const number = app.record.lastGeneration + 1;
   await app.save({ ...change, lastGeneration: number });
   await app.host.prepareFolders();
-  if (app.live === null) for (const listener of app.host.configured()) await listener.lend(0, half, DEFAULT_BACKLOG);
+  app.host.lending.lastRefusal = null;
+  const logMark = await app.deps.logs.mark(app.name, 'err');
+  if (app.live === null) for (const listener of app.host.lending.configured()) await listener.lend(0, half, DEFAULT_BACKLOG);
   const startConcurrency = app.config.startConcurrency ?? maxInstances(readCpuGrant(env.native));
-  return new Generation(env, app.host, { number, half, launch, env: app.record.env, size: app.wanted, startConcurrency });
+  return new Generation(env, app.host, { number, half, launch, env: app.record.env, size: app.wanted, startConcurrency, logMark });
 }
 
 /** Throws COVET_ERR_APP_BUSY on a refusal. */
@@ -125,11 +129,20 @@ function require(app: App, verdict: Verdict, verb: string): void {
   if (verdict === 'refused') throw new CovetError('COVET_ERR_APP_BUSY', { app: app.name, doing: doing(app.plan), verb });
 }
 
-/** The plan's refusal as a coded error with the app's last words; anything else as it is. */
-async function failedAs(app: App, error: unknown, code: ErrorCode, details: ErrorDetails): Promise<never> {
+/** The plan's refusal as a coded error, with what the app said since `logMark`; anything else as it is. */
+async function failedAs(app: App, error: unknown, code: ErrorCode, details: ErrorDetails, logMark?: LogMark): Promise<never> {
   if (!(error instanceof PlanRefusal)) throw error;
-  const lines = await app.deps.logs.lastLines(app.name, 'err', LAST_WORDS);
-  const last = lines.filter((line) => /\w/.test(line) && !/^\s+at |^Node\.js v/.test(line)).at(-1);
-  const words = last === undefined ? '' : ` Its last words: ${last}`;
-  throw new CovetError(code, { app: app.name, ...details, reason: `${error.message}.${words}` });
+  const words = lastWords(await app.deps.logs.lastLines(app.name, 'err', LAST_WORDS, logMark));
+  const refusal = app.host.lending.lastRefusal === null ? '' : ` A listen() was refused: ${app.host.lending.lastRefusal}.`;
+  throw new CovetError(code, {
+    app: app.name,
+    ...details,
+    reason: `${error.message}.${refusal}${words === null ? '' : ` Its last words: ${words}`}`,
+  });
+}
+
+/** The line that says what went wrong: the last that names an error, else the last that is not part of a stack or of an object. */
+export function lastWords(lines: readonly string[]): string | null {
+  const named = lines.findLast((line) => /^(\S+ )?\w*(Error|Exception)\b.*/.test(line));
+  return named ?? lines.findLast((line) => /\w/.test(line) && !/^\s+(at |\w+: )|^Node\.js v/.test(line)) ?? null;
 }

@@ -8,7 +8,8 @@ import { addressKey, overlaps, type Address } from './address.ts';
 import type { Listener } from './listener.ts';
 
 export interface Refusal {
-  readonly code: 'EADDRINUSE' | 'EACCES' | 'EMFILE';
+  /** As bind(2) and listen(2) have it. */
+  readonly code: string;
   readonly errno: number;
   readonly syscall: 'bind' | 'listen';
   readonly reason: string;

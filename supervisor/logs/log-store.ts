@@ -2,7 +2,7 @@
  * Apps' logs: one file per app and stream, written by the addon's thread straight from the workers' pipes. No log line passes through
  * this loop unless somebody follows it; then it is read back from the file.
  */
-import { openSync, readSync, closeSync, fstatSync } from 'node:fs';
+import { closeSync, fstatSync, openSync, readSync, statSync } from 'node:fs';
 import { chmod } from 'node:fs/promises';
 import { join } from 'node:path';
 import type { LogCopier } from '../../native/index.ts';
@@ -17,6 +17,13 @@ const STREAMS = ['out', 'err'] as const;
 
 /** Read from the end of a file for its last lines: 100,000 lines of 160 bytes. */
 const TAIL_BYTES_MAX = 16_777_216;
+
+/** A place in a file that may be rotated away. */
+export interface LogMark {
+  readonly ino: number;
+  readonly size: number;
+}
+const START: LogMark = { ino: 0, size: 0 };
 
 interface StreamState {
   readonly id: number;
@@ -83,10 +90,17 @@ export class LogStore {
     await Promise.all(this.#of(app).map(({ id }) => this.#copier.flush(id)));
   }
 
-  /** The last lines of a stream, flushed first. */
-  async lastLines(app: string, stream: LogStream, count: number): Promise<string[]> {
+  /** The last lines of a stream, flushed first; of those after `since`, where the file is still the same one. */
+  async lastLines(app: string, stream: LogStream, count: number, since: LogMark = START): Promise<string[]> {
     await this.flush(app);
-    return tail(this.files(app)[stream], count).lines;
+    return tail(this.files(app)[stream], count, since).lines;
+  }
+
+  /** Where a stream ends now: what a later generation says comes after it. */
+  async mark(app: string, stream: LogStream): Promise<LogMark> {
+    await this.flush(app);
+    const { ino = 0, size = 0 } = statSync(this.files(app)[stream], { throwIfNoEntry: false }) ?? {};
+    return { ino, size };
   }
 
   /** Lines as they come, of one app or all. `onItem` is called in order; the answer stops it. */
@@ -122,7 +136,7 @@ export class LogStore {
 }
 
 /** The last lines of a file, and its size when they were read. An absent file has none. */
-export function tail(path: string, count: number): { lines: string[]; size: number } {
+export function tail(path: string, count: number, since: LogMark = START): { lines: string[]; size: number } {
   let fd: number;
   try {
     fd = openSync(path, 'r');
@@ -131,14 +145,15 @@ export function tail(path: string, count: number): { lines: string[]; size: numb
     throw error;
   }
   try {
-    const { size } = fstatSync(fd);
+    const { size, ino } = fstatSync(fd);
+    const first = ino === since.ino ? since.size : 0;
     let text = '';
     for (let take = 65_536; ; take *= 4) {
-      const from = Math.max(0, size - take);
+      const from = Math.max(first, size - take);
       const buffer = Buffer.alloc(size - from);
       readSync(fd, buffer, 0, buffer.length, from);
       text = buffer.toString();
-      if (from === 0 || take >= TAIL_BYTES_MAX || text.split('\n').length > count + 1) break;
+      if (from === first || take >= TAIL_BYTES_MAX || text.split('\n').length > count + 1) break;
     }
     const lines = text.endsWith('\n') ? text.slice(0, -1).split('\n') : text.split('\n');
     return { lines: text === '' || count === 0 ? [] : lines.slice(-count), size };

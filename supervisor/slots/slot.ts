@@ -27,6 +27,8 @@ export interface SlotHost {
   lend(slot: Slot, request: LendRequest, reply: (reply: LendReply, fd?: number) => void): void;
   /** Whether its worker says hello when it runs its first line. */
   hasPreload(slot: Slot): boolean;
+  /** Whether only a listen() can make it ready: the config says so, or its like have listened before. */
+  mustListen(slot: Slot): boolean;
   listenersOf(slot: Slot): readonly Listener[];
   onListening(slot: Slot, key: string, own: boolean): void;
   onClosed(slot: Slot, key: string): void;
@@ -157,7 +159,7 @@ export class Slot {
   /** From its first instruction, not from its spawn: until then even a bad build lives. */
   #countLife(): void {
     const { env, config } = this.#host;
-    if (config.readiness !== 'auto') return;
+    if (config.readiness !== 'auto' || this.#host.mustListen(this)) return;
     const bornMs = env.nowMs();
     this.#steadyTimer?.cancel();
     this.#steadyTimer = env.after(config.minHealthyMs, () => {
