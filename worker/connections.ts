@@ -1,13 +1,12 @@
 /**
  * Which connections this thread has, by kind: what a drain has to finish. Kept from the app's first connection on, so it must cost next
- * to nothing: one object and one listener per connection, one pointer per request (http.server.request.start), and net.Server's
- * emit() wrapped on its prototype, where no listener of ours is ever seen by the app.
+ * to nothing: one object per connection, one pointer per request, and net.Server's emit() wrapped on its prototype, where no listener of
+ * ours is ever seen by the app. A connection hangs on its socket by a symbol: in a WeakMap it cost a fifth of the worker's time, in GC.
  *
  *   connection ──► raw ─┬─ http.Server ─────► http1 ── 'upgrade' ──► websocket, or raw for another protocol
  *                       └─ 'session' ───────► http2
  *   TLS: the same, from the raw connection on; `carrier` becomes the TLSSocket once the handshake is done
  */
-import { subscribe } from 'node:diagnostics_channel';
 import { EventEmitter } from 'node:events';
 import type { IncomingMessage, Server as HttpServer, ServerResponse } from 'node:http';
 import type { Http2Session } from 'node:http2';
@@ -38,12 +37,15 @@ export class Connection {
   /** Given to us by another worker: it is between messages until its next request. */
   isInherited = false;
 
-  constructor(socket: Socket, record: ServerRecord) {
+  readonly owner: Connections;
+
+  constructor(owner: Connections, socket: Socket, record: ServerRecord) {
+    this.owner = owner;
     this.socket = socket;
     this.carrier = socket;
     this.record = record;
-    this.isSecure = 'setTicketKeys' in record.server;
-    this.kind = speaksHttp1(record.server) ? 'http1' : 'raw';
+    this.isSecure = record.isSecure;
+    this.kind = record.isHttp1 ? 'http1' : 'raw';
   }
 
   /** A request is being read or answered. What the parser holds of the next one is not in here: see drain-http1.ts. */
@@ -62,9 +64,17 @@ export interface ConnectionWatcher {
   onGone(connection: Connection): void;
 }
 
+const CONNECTION = Symbol('covet-pm.connection');
+type Known = Socket & { [CONNECTION]?: Connection };
+
+/** One for all connections: a closure each would be one more thing to collect. */
+function onClose(this: Known): void {
+  const connection = this[CONNECTION];
+  connection?.owner.gone(connection);
+}
+
 export class Connections {
   readonly #servers: Servers;
-  readonly #bySocket = new WeakMap<Socket, Connection>();
   #latest: Connection | null = null;
   watcher: ConnectionWatcher | null = null;
 
@@ -74,19 +84,23 @@ export class Connections {
 
   /** Once per thread, before the app's first line. */
   watch(): void {
-    const before = (server: Server, event: string | symbol, args: readonly unknown[]) => this.#before(server, event, args);
+    const before = (server: Server, event: string | symbol, first: unknown, second: unknown) => this.#before(server, event, first, second);
+    const original = EventEmitter.prototype.emit;
     Object.defineProperty(Server.prototype, 'emit', {
       configurable: true,
       writable: true,
-      value: function emit(this: Server, event: string | symbol, ...args: unknown[]): boolean {
-        before(this, event, args);
-        return EventEmitter.prototype.emit.call(this, event, ...args);
+      // At most three arguments come with any event of a server of Node's; `arguments` passes on whatever an app's own events have.
+      value: function emit(this: Server, event: string | symbol, first: unknown, second: unknown): boolean {
+        before(this, event, first, second);
+        // oxlint-disable-next-line prefer-rest-params -- a rest parameter is an array more for each request
+        return original.apply(this, arguments as unknown as [string, ...unknown[]]);
       },
     });
-    subscribe('http.server.request.start', (message) => {
-      const { response, socket } = message as { response: ServerResponse; socket: Socket };
-      this.#requested(socket, response);
-    });
+  }
+
+  gone(connection: Connection): void {
+    this.#servers.removeConnection(connection.record, connection);
+    this.watcher?.onGone(connection);
   }
 
   /** The connection that `accept` made the server emit. */
@@ -96,49 +110,50 @@ export class Connections {
     return this.#latest;
   }
 
-  #before(server: Server, event: string | symbol, args: readonly unknown[]): void {
+  #before(server: Server, event: string | symbol, first: unknown, second: unknown): void {
     switch (event) {
+      case 'request':
+      case 'checkContinue':
+      case 'checkExpectation':
+        return this.#requested(first as IncomingMessage, second as ServerResponse);
       case 'connection':
-        return this.#arrived(server, args[0] as Socket);
+        return this.#arrived(server, first as Socket);
       case 'secureConnection':
-        return this.#secured(args[0] as Socket);
+        return this.#secured(first as Socket);
       case 'session':
-        return this.#spokeHttp2(args[0] as Http2Session);
+        return this.#spokeHttp2(first as Http2Session);
       case 'upgrade':
       case 'connect':
-        return this.#upgraded(args[0] as IncomingMessage);
+        return this.#upgraded(first as IncomingMessage);
     }
   }
 
   #arrived(server: Server, socket: Socket): void {
     const record = this.#servers.recordOf(server);
-    const known = this.#bySocket.get(socket);
+    const known = (socket as Known)[CONNECTION];
     if (known !== undefined) return this.#passedOn(known, record);
-    const connection = new Connection(socket, record);
-    this.#bySocket.set(socket, connection);
+    const connection = new Connection(this, socket, record);
+    (socket as Known)[CONNECTION] = connection;
     this.#servers.addConnection(record, connection);
     this.#latest = connection;
-    socket.on('close', () => {
-      this.#servers.removeConnection(connection.record, connection);
-      this.watcher?.onGone(connection);
-    });
+    socket.on('close', onClose);
   }
 
   /** The app gave a server's connection to another server, as protocol sniffers do. */
   #passedOn(connection: Connection, record: ServerRecord): void {
     this.#servers.removeConnection(connection.record, connection);
     connection.record = record;
-    if (connection.kind === 'raw' && speaksHttp1(record.server)) connection.kind = 'http1';
+    if (connection.kind === 'raw' && record.isHttp1) connection.kind = 'http1';
     this.#servers.addConnection(record, connection);
     this.#latest = connection;
   }
 
   #secured(secure: Socket): void {
     const under = socketUnder(secure);
-    const connection = under === null ? undefined : this.#bySocket.get(under);
+    const connection = under === null ? undefined : (under as Known)[CONNECTION];
     if (connection === undefined) return;
     connection.carrier = secure;
-    this.#bySocket.set(secure, connection);
+    (secure as Known)[CONNECTION] = connection;
     this.#latest = connection;
   }
 
@@ -150,15 +165,16 @@ export class Connections {
   }
 
   #upgraded(request: IncomingMessage): void {
-    const connection = this.#bySocket.get(request.socket);
+    const connection = (request.socket as Known)[CONNECTION];
     if (connection === undefined) return;
     const isWebSocket = request.headers.upgrade?.toLowerCase() === 'websocket';
     connection.kind = isWebSocket ? 'websocket' : 'raw';
     if (isWebSocket) connection.frames = trackFrames(connection.carrier);
   }
 
-  #requested(socket: Socket, response: ServerResponse): void {
-    const connection = this.#bySocket.get(socket);
+  #requested(request: IncomingMessage, response: ServerResponse): void {
+    // A stream of HTTP/2 has its session to be drained by, and its `socket` is a proxy made at each look.
+    const connection = request.httpVersionMajor === 1 ? (request.socket as Known)[CONNECTION] : undefined;
     if (connection === undefined) return;
     connection.response = response;
     if (connection.isInherited) {
@@ -167,8 +183,4 @@ export class Connections {
     }
     this.watcher?.onRequest(connection, response);
   }
-}
-
-function speaksHttp1(server: Server): boolean {
-  return 'closeIdleConnections' in server;
 }

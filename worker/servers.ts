@@ -9,6 +9,8 @@ import type { Report } from './report.ts';
 
 export interface ServerRecord {
   readonly server: Server;
+  readonly isHttp1: boolean;
+  readonly isSecure: boolean;
   /** The listener's key, or the address that the server bound itself; stays when it is closed. Null: it never listened. */
   listener: string | null;
   isListening: boolean;
@@ -16,9 +18,11 @@ export interface ServerRecord {
   readonly connections: Set<Connection>;
 }
 
+const RECORD = Symbol('covet-pm.server');
+type Known = Server & { [RECORD]?: ServerRecord };
+
 export class Servers {
   readonly #report: Report;
-  readonly #records = new WeakMap<Server, ServerRecord>();
   readonly #listening = new Map<string, ServerRecord>();
   /** With open connections or a listener. */
   readonly #live = new Set<ServerRecord>();
@@ -28,11 +32,18 @@ export class Servers {
   }
 
   recordOf(server: Server): ServerRecord {
-    let record = this.#records.get(server);
-    if (record === undefined) {
-      record = { server, listener: null, isListening: false, isLent: false, connections: new Set() };
-      this.#records.set(server, record);
-    }
+    const known = (server as Known)[RECORD];
+    if (known !== undefined) return known;
+    const record: ServerRecord = {
+      server,
+      isHttp1: 'closeIdleConnections' in server,
+      isSecure: 'setTicketKeys' in server,
+      listener: null,
+      isListening: false,
+      isLent: false,
+      connections: new Set(),
+    };
+    (server as Known)[RECORD] = record;
     return record;
   }
 
@@ -65,7 +76,7 @@ export class Servers {
 
   /** The app closed it. Its connections go on. */
   closed(server: Server): void {
-    const record = this.#records.get(server);
+    const record = (server as Known)[RECORD];
     if (record?.listener == null || !record.isListening) return;
     record.isListening = false;
     if (this.#listening.get(record.listener) === record) this.#listening.delete(record.listener);
@@ -75,7 +86,7 @@ export class Servers {
 
   addConnection(record: ServerRecord, connection: Connection): void {
     record.connections.add(connection);
-    this.#live.add(record);
+    if (!record.isListening) this.#live.add(record);
   }
 
   removeConnection(record: ServerRecord, connection: Connection): void {
