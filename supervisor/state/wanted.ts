@@ -1,6 +1,6 @@
 /**
  * What the operator wants to run, as a file: versioned, written whole to a new file, fsynced and renamed, 0600. Never rewritten by a
- * shutdown. A file that cannot be read is kept aside and said loudly; the version before it is used.
+ * shutdown. A file that cannot be read is kept aside and said loudly; the version before it is used, and becomes the file again at once.
  */
 import { constants } from 'node:fs';
 import { copyFile, open, readFile, rename, unlink } from 'node:fs/promises';
@@ -53,15 +53,21 @@ export class WantedState {
   /** Reads the file, or the version before it. Answers with what was wrong, in words, or null. */
   async load(): Promise<string | null> {
     const current = await this.#read(this.#path);
-    if (typeof current !== 'string') {
+    if (current instanceof Map) {
       this.#records = current;
       return null;
     }
-    const kept = `${this.#path}.unreadable`;
-    await rename(this.#path, kept);
-    const previous = await this.#read(`${this.#path}.previous`);
-    if (typeof previous !== 'string') this.#records = previous;
-    return new CovetError('COVET_ERR_STATE_READ', { path: this.#path, reason: current, kept }).message;
+    const previous = await this.#read(this.#previous);
+    if (current === null && previous === null) return null;
+    const problems = [current === null ? `${this.#path} is missing.` : await this.#keepAside(current)];
+    if (typeof previous === 'string') problems.push(`${this.#previous} is not readable either: ${previous}.`);
+    if (previous instanceof Map) {
+      this.#records = previous;
+      problems.push(`${this.#previous} is used.`);
+      // Without a file there is no version before the next one: the save after that would take the last good one away.
+      await this.#write(previous).catch((error: Error) => problems.push(error.message));
+    }
+    return problems.join(' ');
   }
 
   /**
@@ -84,12 +90,23 @@ export class WantedState {
     return record;
   }
 
-  async #read(path: string): Promise<Map<string, AppRecord> | string> {
+  get #previous(): string {
+    return `${this.#path}.previous`;
+  }
+
+  async #keepAside(reason: string): Promise<string> {
+    const kept = `${this.#path}.unreadable`;
+    await rename(this.#path, kept);
+    return new CovetError('COVET_ERR_STATE_READ', { path: this.#path, reason, kept }).message;
+  }
+
+  /** What the file holds, why it cannot be read, or null where there is none. */
+  async #read(path: string): Promise<Map<string, AppRecord> | string | null> {
     let text: string;
     try {
       text = await readFile(path, 'utf8');
     } catch (error) {
-      if ((error as NodeJS.ErrnoException).code === 'ENOENT') return new Map();
+      if ((error as NodeJS.ErrnoException).code === 'ENOENT') return null;
       throw error;
     }
     try {
@@ -110,7 +127,7 @@ export class WantedState {
       } finally {
         await file.close();
       }
-      await copyFile(this.#path, `${this.#path}.previous`, constants.COPYFILE_FICLONE).catch(ignoreAbsent);
+      await copyFile(this.#path, this.#previous, constants.COPYFILE_FICLONE).catch(ignoreAbsent);
       await rename(next, this.#path);
       const folder = await open(dirname(this.#path), 'r');
       try {

@@ -1,6 +1,6 @@
 /** Wanted state on disk: whole or not at all, private, and never lost to a bad file. */
 import assert from 'node:assert/strict';
-import { mkdtempSync, readFileSync, rmSync, statSync, writeFileSync } from 'node:fs';
+import { existsSync, mkdtempSync, readFileSync, rmSync, statSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterEach, beforeEach, test } from 'node:test';
@@ -42,6 +42,45 @@ test('a garbage file is kept aside and the version before it is used', async () 
   assert.match(problem!, /not readable as state.*kept as/);
   assert.deepEqual([...again.records.keys()], ['a']);
   assert.equal(readFileSync(`${path}.unreadable`, 'utf8'), '{"version":1,"apps":[{"conf');
+});
+
+test('what was used in place of a garbage file outlives a restart, and the saves after it', async () => {
+  const path = join(folder, 'wanted.json');
+  const state = new WantedState(path);
+  await state.save('a', () => record('a'));
+  await state.save('b', () => record('b'));
+  writeFileSync(path, 'garbage');
+  await new WantedState(path).load();
+  const again = new WantedState(path);
+  assert.equal(await again.load(), null);
+  assert.deepEqual([...again.records.keys()], ['a']);
+  await again.save('c', () => record('c'));
+  await again.save('d', () => record('d'));
+  assert.deepEqual(
+    JSON.parse(readFileSync(`${path}.previous`, 'utf8')).apps.map((app: AppRecord) => app.config.name),
+    ['a', 'c'],
+  );
+});
+
+test('a file that is missing is said, and the version before it is used', async () => {
+  const path = join(folder, 'wanted.json');
+  const state = new WantedState(path);
+  await state.save('a', () => record('a'));
+  await state.save('b', () => record('b'));
+  rmSync(path);
+  const again = new WantedState(path);
+  assert.match((await again.load())!, /is missing\..*previous is used/);
+  assert.deepEqual([...again.records.keys()], ['a']);
+  assert.ok(existsSync(path));
+});
+
+test('where neither file is readable nothing is wanted, and both are said', async () => {
+  const path = join(folder, 'wanted.json');
+  writeFileSync(path, 'garbage');
+  writeFileSync(`${path}.previous`, 'more garbage');
+  const state = new WantedState(path);
+  assert.match((await state.load())!, /kept as.*not readable either/s);
+  assert.equal(state.records.size, 0);
 });
 
 test('a save that fails changes nothing, says why, and the next one goes through', async () => {
