@@ -15,7 +15,7 @@ namespace covet {
 namespace {
 
 // File access of this thread as another user, and back. Leaving uid 0 also takes CAP_DAC_OVERRIDE and its kin out of effect
-// (capabilities(7)), so permission is judged as that user's own bind(2) would be. The caller is single-threaded: setgroups(2) is
+// (capabilities(7)), so permission is judged as that user's own call would be. The caller is single-threaded: setgroups(2) is
 // for the whole process.
 class ActingAs {
  public:
@@ -58,7 +58,7 @@ Result<UnixListener> listenUnix(const std::string& path, int backlog, std::optio
   if (bind(fd.get(), reinterpret_cast<const sockaddr*>(&address), sizeof address) < 0) return lastError("bind");
   struct stat made;
   if (lstat(path.c_str(), &made) < 0) return lastError("lstat");
-  UnixPath bound{path, made.st_dev, made.st_ino};
+  UnixPath bound{path, made.st_dev, made.st_ino, owner};
   if (listen(fd.get(), backlog) < 0) {
     SysError error = lastError("listen");
     removeUnixPath(bound);
@@ -68,6 +68,8 @@ Result<UnixListener> listenUnix(const std::string& path, int backlog, std::optio
 }
 
 void removeUnixPath(const UnixPath& path) {
+  // Between the look and the removal the path can be made to lead elsewhere: what happens there is not root's doing.
+  ActingAs user(path.owner);
   struct stat now;
   if (lstat(path.path.c_str(), &now) < 0 || now.st_dev != path.device || now.st_ino != path.inode) return;
   unlink(path.path.c_str());

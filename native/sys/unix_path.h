@@ -1,4 +1,4 @@
-// A listening Unix socket at a path, made as the user of the app that asked and removed only while it is still ours.
+// A listening Unix socket at a path, made and removed as the user of the app that asked, and removed only while it is still ours.
 // Never over an existing file: whoever made that one would be cut off without a word. unix(7), setfsuid(2).
 #pragma once
 
@@ -21,6 +21,7 @@ struct UnixPath {
   std::string path;
   dev_t device = 0;
   ino_t inode = 0;
+  std::optional<Owner> owner;
 };
 
 struct UnixListener {
@@ -32,7 +33,8 @@ struct UnixListener {
 // Fails with EADDRINUSE (something is at the path), ENAMETOOLONG (over 107 bytes), EACCES, ENOENT, EINVAL (empty, or a NUL byte).
 Result<UnixListener> listenUnix(const std::string& path, int backlog, std::optional<Owner> owner);
 
-// Removes the file if it is still the socket that was bound there.
+// Removes the file if it is still the socket that was bound there. As its owner, who may have put another folder in the path since:
+// what that user may not remove stays.
 void removeUnixPath(const UnixPath& path);
 
 }  // namespace covet

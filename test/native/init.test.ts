@@ -1,7 +1,20 @@
 /** covet-init as a supervisor sees it: what its wire promises, verb by verb, with this process as the supervisor. */
 import assert from 'node:assert/strict';
 import { once } from 'node:events';
-import { chownSync, existsSync, lstatSync, readFileSync, statSync, unlinkSync, writeFileSync } from 'node:fs';
+import {
+  chmodSync,
+  chownSync,
+  existsSync,
+  linkSync,
+  lstatSync,
+  mkdirSync,
+  readFileSync,
+  renameSync,
+  statSync,
+  symlinkSync,
+  unlinkSync,
+  writeFileSync,
+} from 'node:fs';
 import { connect, createServer, Socket, type AddressInfo } from 'node:net';
 import { join } from 'node:path';
 import { test, type TestContext } from 'node:test';
@@ -243,6 +256,24 @@ test('a socket file that someone else put in its place is left alone', async (t)
   writeFileSync(path, 'theirs');
   await wire.request('close', { group: 'u' });
   assert.equal(readFileSync(path, 'utf8'), 'theirs');
+});
+
+test('a socket is removed as its owner: a folder put in its path is not emptied by root', onlyRoot, async (t) => {
+  const folder = temporaryFolder(t);
+  const closed = join(folder, 'closed');
+  const theirs = join(folder, 'theirs');
+  for (const path of [closed, theirs]) mkdirSync(path, 0o755);
+  chownSync(theirs, 65_534, 65_534);
+  chmodSync(folder, 0o755);
+  const { wire } = startEmbedded(t);
+  const path = join(theirs, 'app.sock');
+  const fields = { group: 'u', family: 'unix', path, backlog: 64, slot: 0, halves: 1, uid: 65_534, gid: 65_534 };
+  assert.equal((await wire.request('listen', fields)).verb, 'listening');
+  linkSync(path, join(closed, 'app.sock'));
+  renameSync(theirs, join(folder, 'moved'));
+  symlinkSync(closed, theirs);
+  await wire.request('close', { group: 'u' });
+  assert.ok(existsSync(join(closed, 'app.sock')), 'root removed what the owner may not');
 });
 
 test('a worker is told running, with its start, and exited, with its status, until it is forgotten', async (t) => {
