@@ -29,7 +29,7 @@ export async function runForeground(core: SupervisorCore, text: string): Promise
         event.type === 'app.changed' && event.app === config.name && (event.to === 'failed' || event.to === 'stopped') && resolve(),
     );
   });
-  core.init.on('signal', (name) => {
+  core.init.onSignal((name) => {
     if (name === 'SIGHUP') return core.lookAround();
     if (wasSignalled)
       for (const app of core.apps.values()) for (const generation of app.generations.values()) generation.kill(`a second ${name}`);

@@ -34,7 +34,7 @@ async function main(): Promise<void> {
     core.init.tell('ready');
     return end(await runForeground(core, run));
   }
-  core.init.on('signal', (name) => {
+  core.init.onSignal((name) => {
     if (name === 'SIGHUP') return core.lookAround();
     void core.stopAll(`${name} was sent to covet-init`).then(() => end(0));
   });

@@ -69,7 +69,7 @@ export class SupervisorCore {
       logs: this.logs,
       events: this.events,
       save: (name, change) => this.wanted.save(name, change),
-      otherPinned: (name) => [...this.apps.values()].find((other) => other.name !== name && other.pins.on)?.name ?? null,
+      otherPinned: (name) => [...this.apps.values()].find((other) => other.name !== name && other.pins.on && other.live !== null)?.name ?? null,
       onForgotten: (app) => this.apps.delete(app.name),
     };
     const app = new App(deps, record);

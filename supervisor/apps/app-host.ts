@@ -3,10 +3,11 @@
  */
 import { chownSync, mkdirSync } from 'node:fs';
 import { join } from 'node:path';
-import type { Env } from '../env.ts';
+import type { Env, Timer } from '../env.ts';
 import type { Listener } from '../listeners/listener.ts';
 import type { AppConfig } from '../protocol/config.ts';
 import type { SlotState } from '../protocol/states.ts';
+import { LISTENERS_MAX } from '../protocol/units.ts';
 import type { LendReply, LendRequest } from '../protocol/worker-wire.ts';
 import { sweepOrphans } from '../slots/orphans.ts';
 import { decideCrash } from '../slots/restart-policy.ts';
@@ -27,6 +28,7 @@ export class AppHost implements SlotHost {
   /** Slots whose worker has listened, ever: what they run is a server, and none is ready before it listens. */
   readonly #servers = new Set<number>();
   #hired = 0;
+  #degradedTimer: Timer | null = null;
 
   constructor(app: App) {
     this.#app = app;
@@ -65,7 +67,10 @@ export class AppHost implements SlotHost {
           (out, err) => logs.attach(app.name, out, err),
         ),
       )
-      .catch((error: Error) => worker.failed(error.message));
+      .catch((error: Error) => {
+        workers.remove(worker);
+        worker.failed(error.message);
+      });
     return worker;
   }
 
@@ -91,8 +96,8 @@ export class AppHost implements SlotHost {
 
   onListening(slot: Slot, key: string, own: boolean): void {
     this.#servers.add(slot.index);
-    if (own) this.ownAddresses.add(key);
-    else this.#app.deps.registry.find(this.#app.name, key)?.markListening(slot.generation, slot.index);
+    if (own && this.ownAddresses.size < LISTENERS_MAX) this.ownAddresses.add(key);
+    if (!own) this.#app.deps.registry.find(this.#app.name, key)?.markListening(slot.generation, slot.index);
     this.#app.lookUp();
   }
 
@@ -168,14 +173,15 @@ export class AppHost implements SlotHost {
   }
 
   /** The policy's answer to a crash of a slot that the plan wants restarted. */
-  restart(slot: Slot): void {
+  restart(slot: Slot, reason: string): void {
     const app = this.#app;
     const generation = app.generations.get(slot.generation)!;
-    const reason = slot.worker === null ? 'it could not be started' : (app.lastExit ?? 'it ended');
     const nowMs = this.env.nowMs();
+    // While an app starts each slot must prove itself; later one that was ready proves the build.
+    const generationWasReady = app.plan.phase === 'starting' ? slot.wasReady : generation.wasReady;
     const readyForMs = slot.readyAtMs === null ? null : nowMs - slot.readyAtMs;
     const decision = decideCrash(
-      { reason, readyForMs, generationWasReady: generation.wasReady, nowMs, random: this.env.random() },
+      { reason, readyForMs, generationWasReady, nowMs, random: this.env.random() },
       slot.history,
       app.config.restart,
     );
@@ -203,7 +209,13 @@ export class AppHost implements SlotHost {
     for (const listener of this.listenersOf(slot)) {
       if (listener.queued(slot.index, slot.half) !== null) continue;
       const reason = 'its worker shut the socket down';
-      listener.revive(slot.index, slot.half);
+      try {
+        listener.revive(slot.index, slot.half);
+      } catch (error) {
+        // Only a worker that meant it brings a socket into a state in which it cannot listen: it has hurt its own slot.
+        this.onMisbehaved(slot, `made its lent socket useless: ${(error as Error).message}`);
+        continue;
+      }
       this.#app.deps.events.announce({ type: 'listener.rebuilt', app: this.#app.name, listener: listener.key, slot: slot.index, reason });
     }
   }
@@ -220,16 +232,28 @@ export class AppHost implements SlotHost {
   /** The app stopped: what its workers bound themselves is known anew at the next start. */
   reset(): void {
     this.ownAddresses.clear();
+    this.#degradedTimer?.cancel();
+    this.#app.isDegraded = false;
   }
 
   #leaveListeners(slot: Slot): void {
     for (const listener of this.listenersOf(slot)) listener.markClosed(slot.generation, slot.index);
   }
 
+  /** Said once; over when no crash has followed for as long as crashes count. */
   #sayDegraded(reason: string | null): void {
-    if (this.#app.isDegraded === (reason !== null)) return;
-    this.#app.isDegraded = reason !== null;
-    if (reason !== null) this.#app.deps.events.announce({ type: 'app.degraded', app: this.#app.name, reason });
+    const app = this.#app;
+    if (reason === null) return;
+    if (!app.isDegraded) app.deps.events.announce({ type: 'app.degraded', app: app.name, reason });
+    app.isDegraded = true;
+    this.#degradedTimer?.cancel();
+    this.#degradedTimer = this.env.after(app.config.restart.intensityMs, () => this.#recovered());
+  }
+
+  #recovered(): void {
+    this.#degradedTimer?.cancel();
+    this.#app.isDegraded = false;
+    this.#app.announceStatus('no crash for as long as crashes count');
   }
 
   #cacheFolder(): string {

@@ -13,6 +13,7 @@ import { Answers } from './answers.ts';
 import { NOTHING_YET, type AppDeps, type Outcome } from './app-deps.ts';
 import { AppHost } from './app-host.ts';
 import { addDrain } from './drain-counts.ts';
+import { flip } from './flip.ts';
 import { coverageOf, type Generation } from './generation.ts';
 import { modeOf } from './hiring.ts';
 import { stepPlan, type Plan, type PlanEffect, type PlanEvent, type Verdict } from './plan-machine.ts';
@@ -29,8 +30,10 @@ export class App {
   pins: PinPlan = { on: false, why: 'not started', cpusOf: () => null };
   isDegraded = false;
   lastExit: string | null = null;
-  /** A start is under way that the plan does not know yet: its record is on its way to disk. */
-  isStarting = false;
+  /** A start or reload is under way that the plan does not know yet: its record is on its way to disk. */
+  isPreparing = false;
+  /** Counts stops and deletes: one that came while a start was prepared ends it. */
+  stops = 0;
   /** Deleted: nothing puts its record on disk again. */
   isForgotten = false;
   /** What leaving workers came to, since the last verb began. */
@@ -40,6 +43,7 @@ export class App {
   #replacement: Replacement | null = null;
   readonly host: AppHost;
   #status: AppStatus | 'none' = 'none';
+  #isSweeping = false;
 
   constructor(deps: AppDeps, record: AppRecord) {
     this.deps = deps;
@@ -121,10 +125,19 @@ export class App {
     if (generation !== undefined && slot.index >= generation.size) generation.slots.delete(slot.index);
     this.#replacement?.slotGone(slot);
     this.#dropEmptyGenerations();
-    const { plan } = this;
-    if (plan.phase === 'settling' && !this.generations.has(plan.retired)) this.dispatch({ type: 'retired' });
-    if (plan.phase === 'stopping' && this.generations.size === 0) void this.#allGone();
-    if (plan.phase === 'running') this.lookUp();
+    if (this.plan.phase === 'settling' && !this.generations.has(this.plan.retired)) this.dispatch({ type: 'retired' });
+    if (this.plan.phase === 'stopping' && this.generations.size === 0) void this.#allGone();
+    this.#refill();
+    if (this.plan.phase === 'running') this.lookUp();
+  }
+
+  /** Slots that left and are wanted again: scaled down and up within a drain, or given up for a reload that failed. */
+  #refill(): void {
+    const { live } = this;
+    if (live === null || this.plan.phase !== 'running') return;
+    const others = [...this.generations.values()].some((generation) => generation !== live && generation.hasProcesses);
+    // The old spec does not run beside a new one that is still ending.
+    if (!others) live.refill();
   }
 
   slotChanged(slot: Slot): void {
@@ -154,9 +167,12 @@ export class App {
   }
 
   /** Puts a changed record on disk, then in force. Throws COVET_ERR_STATE_WRITE, and then nothing changed. */
-  async save(change: Partial<AppRecord>): Promise<void> {
-    const saved = await this.deps.save(this.name, (record) => (this.isForgotten ? null : { ...(record ?? this.record), ...change }));
-    this.record = saved ?? { ...this.record, ...change };
+  async save(change: Partial<AppRecord> | ((record: AppRecord) => Partial<AppRecord>)): Promise<AppRecord> {
+    const saved = await this.deps.save(this.name, (known) => {
+      const record = known ?? this.record;
+      return this.isForgotten ? null : { ...record, ...(typeof change === 'function' ? change(record) : change) };
+    });
+    return (this.record = saved ?? this.record);
   }
 
   /** What the next start runs; on disk with that start. */
@@ -177,7 +193,7 @@ export class App {
       case 'startGeneration':
         return this.#startGeneration(effect.generation);
       case 'flip':
-        return void this.#flip(effect.to);
+        return void flip(this, effect.to);
       case 'drainGeneration':
         this.generations.get(effect.generation)?.drain('replaced by a new generation');
         this.#dropEmptyGenerations();
@@ -188,11 +204,15 @@ export class App {
       case 'drainAll':
         return this.#drainAll();
       case 'resize':
-        for (const generation of this.generations.values()) if (this.#isCurrent(generation)) generation.resize(this.wanted);
+        // A replacement fills the new generation slot by slot, and goes on to its last.
+        for (const generation of this.generations.values())
+          if (this.#isCurrent(generation)) generation.resize(this.wanted, this.#replacement === null);
         return;
       case 'restartSlot':
-        if (slot !== undefined) this.host.restart(slot);
+        if (slot !== undefined) this.host.restart(slot, effect.reason);
         return;
+      case 'closeListeners':
+        return void this.deps.registry.end(this.name, 'closed');
       case 'answer':
         return this.answers.give(effect.to, effect.error);
       case 'forget':
@@ -218,45 +238,21 @@ export class App {
     this.#replacement.begin();
   }
 
-  /** On disk first: a supervisor that dies before that was never reloading, one that dies after finishes it. */
-  async #flip(to: number): Promise<void> {
-    try {
-      await this.save({ live: to });
-    } catch (error) {
-      this.dispatch({ type: 'reloadFailed', reason: (error as Error).message });
-      return;
-    }
-    const { plan } = this;
-    if (plan.phase !== 'reloading' || plan.candidate !== to) return;
-    const half = this.generations.get(to)!.half;
-    if (!this.deps.env.faults.has('no-flip')) {
-      for (const listener of this.deps.registry.of(this.name)) {
-        listener.flip(half);
-        this.deps.events.announce({
-          type: 'listener.flipped',
-          app: this.name,
-          listener: listener.key,
-          generation: to,
-          half: half === 0 ? 'A' : 'B',
-        });
-      }
-    }
-    this.deps.events.announce({ type: 'reload.flipped', app: this.name, generation: to });
-    this.dispatch({ type: 'flipped' });
-    for (const listener of this.deps.registry.of(this.name)) listener.refresh();
-  }
-
   #killCandidate(number: number): void {
     const generation = this.generations.get(number);
-    const replacement = this.#replacement;
+    this.#replacement?.abandon();
     this.#replacement = null;
     generation?.kill('the reload failed');
     for (const listener of this.deps.registry.of(this.name)) listener.forgetGeneration(number);
     this.#dropEmptyGenerations();
-    replacement?.restore();
+    queueMicrotask(() => {
+      this.#refill();
+      this.lookUp();
+    });
   }
 
   #drainAll(): void {
+    this.#replacement?.abandon();
     this.#replacement = null;
     for (const generation of [...this.generations.values()]) generation.drain('stopped');
     void this.deps.registry.end(this.name, 'closed');
@@ -266,11 +262,14 @@ export class App {
 
   async #allGone(): Promise<void> {
     const { plan } = this;
-    if (plan.phase !== 'stopping') return;
+    if (plan.phase !== 'stopping' || this.#isSweeping) return;
+    this.#isSweeping = true;
     await this.host.sweepOrphans();
     await this.deps.registry.end(this.name, plan.then === 'failed' ? 'refusing' : 'closed');
+    // A failed app keeps its listeners, refusing; another start makes them anew with what its config says then.
+    if (plan.then !== 'failed') this.deps.registry.forget(this.name);
     this.host.reset();
-    this.isDegraded = false;
+    this.#isSweeping = false;
     this.dispatch({ type: 'allGone' });
   }
 

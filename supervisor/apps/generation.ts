@@ -85,9 +85,15 @@ export class Generation {
   }
 
   /** More slots start; the highest leave. */
-  resize(size: number): void {
+  resize(size: number, fills: boolean): void {
     this.#size = size;
     for (const slot of [...this.slots.values()]) if (slot.index >= size) slot.dispatch({ type: 'drain', reason: `scaled to ${size}` });
+    if (fills) this.fill();
+  }
+
+  /** Starts anew what has left though it is wanted. */
+  refill(): void {
+    for (const slot of [...this.slots.values()]) if (slot.index < this.#size && slot.state === 'exited') this.slots.delete(slot.index);
     this.fill();
   }
 

@@ -4,13 +4,14 @@
  */
 import { InitError } from '../init/init-client.ts';
 import { askedAddress, parseListen, type Address } from '../listeners/address.ts';
-import { Listener } from '../listeners/listener.ts';
+import { Listener, type Half } from '../listeners/listener.ts';
 import { judge, type Refusal } from '../listeners/registry.ts';
 import { CovetError } from '../protocol/errors.ts';
 import type { LendReply, LendRequest } from '../protocol/worker-wire.ts';
 import type { Slot } from '../slots/slot.ts';
 import type { WorkerHandle } from '../slots/worker-handle.ts';
 import type { App } from './app.ts';
+import { modeOf } from './hiring.ts';
 
 /** Node's own, until the app says another. */
 export const DEFAULT_BACKLOG = 511;
@@ -36,6 +37,7 @@ export class Lending {
     try {
       const { reply: answer, fd } = await this.#lend(slot, request);
       reply(answer, fd);
+      if (fd !== undefined) this.#app.deps.env.native.closeFd(fd);
     } catch (error) {
       this.#app.deps.logs.say(this.#app.name, `lending to slot ${slot.index} failed: ${(error as Error).message}`);
       reply({ ok: false, code: 'EIO', errno: -5, syscall: 'listen' });
@@ -51,17 +53,37 @@ export class Lending {
     });
   }
 
-  /** Sockets of `listen` for a program that is not Node: by LISTEN_FDS, from its first instant. */
+  /** Before the first worker: connections wait from now on. Throws COVET_ERR_APP_FAILED. */
+  async openConfigured(half: Half): Promise<void> {
+    for (const listener of this.configured()) this.#app.deps.env.native.closeFd(await this.#open(listener, 0, half));
+  }
+
+  /** Sockets of `listen` for a program that is not Node: by LISTEN_FDS, from its first instant. The caller closes them. */
   async lendConfigured(slot: Slot): Promise<number[]> {
     const lent: number[] = [];
-    for (const listener of this.configured()) lent.push(await listener.lend(slot.index, slot.half, DEFAULT_BACKLOG));
+    for (const listener of this.configured()) lent.push(await this.#open(listener, slot.index, slot.half));
     return lent;
+  }
+
+  async #open(listener: Listener, slot: number, half: Half): Promise<number> {
+    try {
+      return await listener.lend(slot, half, DEFAULT_BACKLOG);
+    } catch (error) {
+      if (!(error instanceof InitError)) throw error;
+      throw new CovetError(
+        'COVET_ERR_APP_FAILED',
+        { app: this.#app.name, reason: `${listener.key} cannot be opened: ${error.code}.` },
+        { cause: error },
+      );
+    }
   }
 
   async #lend(slot: Slot, request: LendRequest): Promise<{ reply: LendReply; fd?: number }> {
     const app = this.#app;
     const address = askedAddress(request);
-    if (address === null || !this.lends(app.mode === 'cluster' ? 'cluster' : 'fork')) return { reply: { ok: 'self' } };
+    if (app.isEnding) return { reply: { ok: false, code: 'ESHUTDOWN', errno: -108, syscall: 'listen' } };
+    const isNode = app.generations.get(slot.generation)?.launch.isNode ?? true;
+    if (address === null || !this.lends(modeOf(app.config, isNode))) return { reply: { ok: 'self' } };
     const refusal = judge(address, app.uid, this.#listed());
     if (refusal !== null) return this.#refuse(slot, refusal);
     const listener = this.#acquire(address, address.kind === 'tcp' && address.port === 0 ? this.#countPortZero(slot) : null);

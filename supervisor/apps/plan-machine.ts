@@ -50,7 +50,8 @@ export type PlanEffect =
   | { readonly type: 'killGeneration'; readonly generation: number }
   | { readonly type: 'drainAll' }
   | { readonly type: 'resize' }
-  | { readonly type: 'restartSlot' }
+  | { readonly type: 'restartSlot'; readonly reason: string }
+  | { readonly type: 'closeListeners' }
   | { readonly type: 'answer'; readonly to: 'start' | 'reload' | 'stop'; readonly error: string | null }
   | { readonly type: 'forget' };
 
@@ -79,8 +80,9 @@ const ignored = verdict('ignored');
 
 const answer = (to: 'start' | 'reload' | 'stop', error: string | null = null): PlanEffect => ({ type: 'answer', to, error });
 const stopping = (then: Of<'stopping'>['then'], failed: string | null = null): Plan => ({ phase: 'stopping', then, failed });
-const restartSlot: PlanEffect = { type: 'restartSlot' };
-const drainAll: PlanEffect = { type: 'drainAll' };
+const restartSlot = (event: { readonly reason: string }): PlanEffect => ({ type: 'restartSlot', reason: event.reason });
+/** Whoever waits for something that will not come is told so. */
+const end = (reason: string): PlanEffect[] => [answer('start', reason), answer('reload', reason), { type: 'drainAll' }];
 const ENDED = 'it was stopped meanwhile';
 
 const failReload = (plan: Of<'reloading'>, reason: string): PlanStep =>
@@ -93,8 +95,8 @@ export const PLAN_TABLE: Table = {
   stopped: {
     ...late,
     start: (_plan, event) => done({ phase: 'starting', live: event.generation }, { type: 'startGeneration', generation: event.generation }),
-    stop: (plan) => done(plan, answer('stop')),
-    delete: (plan) => done(plan, { type: 'forget' }, answer('stop')),
+    stop: () => done({ phase: 'stopped', failed: null }, { type: 'closeListeners' }, answer('stop')),
+    delete: (plan) => done(plan, { type: 'closeListeners' }, { type: 'forget' }, answer('stop')),
     reload: refused,
     scale: joins,
     automatic: dropped,
@@ -104,39 +106,39 @@ export const PLAN_TABLE: Table = {
   starting: {
     ...late,
     start: joins,
-    stop: () => done(stopping('stopped'), answer('start', ENDED), drainAll),
-    delete: () => done(stopping('deleted'), answer('start', ENDED), drainAll),
+    stop: () => done(stopping('stopped'), ...end(ENDED)),
+    delete: () => done(stopping('deleted'), ...end(ENDED)),
     reload: refused,
     scale: (plan) => ({ plan, verdict: 'joins', effects: [{ type: 'resize' }] }),
     automatic: putOff,
-    crash: (plan) => done(plan, restartSlot),
-    exhausted: (_plan, event) => done(stopping('failed', event.reason), answer('start', event.reason), drainAll),
+    crash: (plan, event) => done(plan, restartSlot(event)),
+    exhausted: (_plan, event) => done(stopping('failed', event.reason), ...end(event.reason)),
     up: (plan) => done({ phase: 'running', live: plan.live }, answer('start')),
   },
   running: {
     ...late,
     start: refused,
-    stop: () => done(stopping('stopped'), drainAll),
-    delete: () => done(stopping('deleted'), drainAll),
+    stop: () => done(stopping('stopped'), ...end(ENDED)),
+    delete: () => done(stopping('deleted'), ...end(ENDED)),
     reload: (plan, event) =>
       done({ phase: 'reloading', live: plan.live, candidate: event.generation }, { type: 'startGeneration', generation: event.generation }),
     scale: (plan) => done(plan, { type: 'resize' }),
     automatic: (plan) => done(plan),
-    crash: (plan) => done(plan, restartSlot),
-    exhausted: (_plan, event) => done(stopping('failed', event.reason), drainAll),
+    crash: (plan, event) => done(plan, restartSlot(event)),
+    exhausted: (_plan, event) => done(stopping('failed', event.reason), ...end(event.reason)),
     // A worker that scale added, or one that crashed, is ready again.
     up: (plan) => done(plan, answer('start')),
   },
   reloading: {
     ...late,
     start: refused,
-    stop: (plan) => done(stopping('stopped'), { type: 'killGeneration', generation: plan.candidate }, answer('reload', ENDED), drainAll),
-    delete: (plan) => done(stopping('deleted'), { type: 'killGeneration', generation: plan.candidate }, answer('reload', ENDED), drainAll),
+    stop: (plan) => done(stopping('stopped'), { type: 'killGeneration', generation: plan.candidate }, ...end(ENDED)),
+    delete: (plan) => done(stopping('deleted'), { type: 'killGeneration', generation: plan.candidate }, ...end(ENDED)),
     reload: refused,
     scale: (plan) => ({ plan, verdict: 'joins', effects: [{ type: 'resize' }] }),
     automatic: putOff,
     // Only the old generation's workers are restarted; a new one that crashes is a bad build.
-    crash: (plan, event) => (event.of === plan.candidate ? failReload(plan, event.reason) : done(plan, restartSlot)),
+    crash: (plan, event) => (event.of === plan.candidate ? failReload(plan, event.reason) : done(plan, restartSlot(event))),
     exhausted: (plan, event) => (event.of === plan.candidate ? failReload(plan, event.reason) : done(plan)),
     up: (plan) => done(plan, { type: 'flip', to: plan.candidate }),
     reloadFailed: (plan, event) => failReload(plan, event.reason),
@@ -146,14 +148,13 @@ export const PLAN_TABLE: Table = {
   settling: {
     ...late,
     start: refused,
-    stop: () => done(stopping('stopped'), answer('reload', ENDED), drainAll),
-    delete: () => done(stopping('deleted'), answer('reload', ENDED), drainAll),
+    stop: () => done(stopping('stopped'), ...end(ENDED)),
+    delete: () => done(stopping('deleted'), ...end(ENDED)),
     reload: refused,
     scale: (plan) => done(plan, { type: 'resize' }),
     automatic: putOff,
-    crash: (plan, event) => (event.of === plan.retired ? ignored(plan) : done(plan, restartSlot)),
-    exhausted: (plan, event) =>
-      event.of === plan.retired ? ignored(plan) : done(stopping('failed', event.reason), answer('reload', event.reason), drainAll),
+    crash: (plan, event) => (event.of === plan.retired ? ignored(plan) : done(plan, restartSlot(event))),
+    exhausted: (plan, event) => (event.of === plan.retired ? ignored(plan) : done(stopping('failed', event.reason), ...end(event.reason))),
     up: (plan) => done(plan, answer('start')),
     retired: (plan) => done({ phase: 'running', live: plan.live }, answer('reload')),
   },

@@ -1,7 +1,7 @@
 /**
  * A reload in `replace` mode: for apps without lent sockets, or that must never run twice. One slot at a time: the old worker drains and
- * ends, the new one starts in its place and must be ready and steady; then the next. If a new one fails, the old spec runs again in
- * every slot that was given up.
+ * ends, the new one starts in its place and must be ready and steady; then the next. If a new one fails, the app fills the slots that
+ * were given up with the old spec again, once nothing of the new one is left.
  */
 import type { Env } from '../env.ts';
 import type { Slot } from '../slots/slot.ts';
@@ -45,11 +45,9 @@ export class Replacement {
     });
   }
 
-  /** The reload failed: the old spec runs again where it was given up. */
-  restore(): void {
+  /** The reload failed, or the app stops. */
+  abandon(): void {
     this.#isOver = true;
-    for (const slot of this.#old.slots.values())
-      if (slot.state === 'exited' && slot.index <= this.#index) slot.dispatch({ type: 'retry', delayMs: 0, reason: 'the reload failed' });
   }
 
   #next(): void {
@@ -59,7 +57,8 @@ export class Replacement {
       return this.#onDone();
     }
     const old = this.#old.slots.get(this.#index);
-    if (old === undefined || !old.hasProcess) this.#new.startSlot(this.#index);
+    // A slot without a process, also one that waits to start again, answers at once that it is gone.
+    if (old === undefined) this.#new.startSlot(this.#index);
     else old.dispatch({ type: 'drain', reason: 'replaced by a new generation' });
   }
 }

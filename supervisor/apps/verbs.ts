@@ -11,7 +11,6 @@ import { PlanRefusal } from './answers.ts';
 import type { App } from './app.ts';
 import { NOTHING_YET, type Outcome } from './app-deps.ts';
 import { Generation } from './generation.ts';
-import { DEFAULT_BACKLOG } from './lending.ts';
 import { resolveLaunch } from './launch.ts';
 import type { Verdict } from './plan-machine.ts';
 import { doing } from './status.ts';
@@ -25,24 +24,32 @@ export interface ReloadOutcome extends Outcome {
   readonly mode: 'overlap' | 'replace';
 }
 
-/** Runs what the record says; resolves when all of it is up. Throws COVET_ERR_APP_FAILED, COVET_ERR_STATE_WRITE, those of resolveLaunch. */
+/** Runs what the record says; resolves when all of it is up. Throws COVET_ERR_APP_FAILED, COVET_ERR_APP_BUSY, COVET_ERR_STATE_WRITE, those of resolveLaunch. */
 export async function start(app: App): Promise<void> {
-  app.isStarting = true;
+  if (app.isPreparing || app.plan.phase !== 'stopped') require(app, 'refused', 'start');
+  const { stops } = app;
   const { config, env } = app.record;
-  const generation = await prepare(app, { isWanted: true, config, env, live: app.record.lastGeneration + 1 }, 0).finally(
-    () => (app.isStarting = false),
-  );
+  const generation = await prepare(app, ({ lastGeneration }) => ({ isWanted: true, config, env, live: lastGeneration + 1 }), 0);
+  if (app.stops !== stops) return endPrepared(app);
   const started = app.answers.next('start');
   app.generations.set(generation.number, generation);
   require(app, app.dispatch({ type: 'start', generation: generation.number }), 'start');
   await started.catch((error: unknown) => failedAs(app, error, 'COVET_ERR_APP_FAILED', {}, generation.logMark));
 }
 
+/** A stop came before the plan knew of the start: nothing of it stays. */
+async function endPrepared(app: App): Promise<never> {
+  await app.deps.registry.end(app.name, 'closed');
+  app.deps.registry.forget(app.name);
+  if (!app.isForgotten) await app.save({ isWanted: false });
+  throw new CovetError('COVET_ERR_APP_FAILED', { app: app.name, reason: 'it was stopped meanwhile.' });
+}
+
 /** `env`, when given, becomes the environment. Throws COVET_ERR_RELOAD_FAILED, COVET_ERR_APP_BUSY, COVET_ERR_APP_NOT_RUNNING; then nothing changed. */
 export async function reload(app: App, env: Readonly<Record<string, string>> | null): Promise<ReloadOutcome> {
   if (app.plan.phase === 'stopped')
     throw new CovetError('COVET_ERR_APP_NOT_RUNNING', { app: app.name, status: app.status, verb: 'reload' });
-  if (app.plan.phase !== 'running') require(app, 'refused', 'reload');
+  if (app.isPreparing || app.plan.phase !== 'running') require(app, 'refused', 'reload');
   const startedMs = app.deps.env.nowMs();
   const mode = app.reloadMode;
   const previous = app.record.env;
@@ -50,7 +57,7 @@ export async function reload(app: App, env: Readonly<Record<string, string>> | n
   let generation = 0;
   let logMark: LogMark | undefined;
   try {
-    const candidate = await prepare(app, env === null ? {} : { env }, half);
+    const candidate = await prepare(app, () => (env === null ? {} : { env }), half);
     generation = candidate.number;
     logMark = candidate.logMark;
     if (app.plan.phase !== 'running') require(app, 'refused', 'reload');
@@ -61,7 +68,8 @@ export async function reload(app: App, env: Readonly<Record<string, string>> | n
     app.deps.events.announce({ type: 'reload.started', app: app.name, generation, mode });
     await answered;
   } catch (error) {
-    if (env !== null && !app.isForgotten) await app.save({ env: previous });
+    // What was flipped to is what runs, with its environment.
+    if (env !== null && generation !== 0 && app.record.live !== generation) await app.save({ env: previous });
     if (error instanceof PlanRefusal) app.deps.events.announce({ type: 'reload.failed', app: app.name, generation, reason: error.message });
     if (app.isEnding) throw new CovetError('COVET_ERR_RELOAD_ENDED', { app: app.name, by: 'a stop' });
     return failedAs(app, error, 'COVET_ERR_RELOAD_FAILED', { generation }, logMark);
@@ -73,6 +81,7 @@ export async function reload(app: App, env: Readonly<Record<string, string>> | n
 
 /** Resolves when every worker is gone. `delete` also forgets the app; `kill` leaves what is wanted as it is. */
 export async function stop(app: App, kind: 'stop' | 'delete' | 'kill'): Promise<Outcome> {
+  app.stops++;
   if (kind === 'stop') await app.save({ isWanted: false });
   if (kind === 'delete') {
     await app.deps.save(app.name, () => null);
@@ -95,7 +104,10 @@ export async function restart(app: App, env: Readonly<Record<string, string>> | 
   await start(app);
 }
 
+/** Throws COVET_ERR_APP_BUSY, COVET_ERR_CONFIG_CONFLICT. */
 export async function scale(app: App, instances: number | 'max'): Promise<void> {
+  if (app.config.onlyOne && instances !== 1)
+    throw new CovetError('COVET_ERR_CONFIG_CONFLICT', { reason: `\`${app.name}\` is \`onlyOne\`; it cannot be scaled.` });
   if (app.plan.phase === 'stopping') require(app, 'refused', 'scale');
   const previous = app.config;
   await app.save({ config: { ...previous, instances } });
@@ -110,18 +122,26 @@ export async function scale(app: App, instances: number | 'max'): Promise<void> 
   await grown.catch((error: unknown) => failedAs(app, error, 'COVET_ERR_APP_FAILED', {}));
 }
 
-/** The next generation: its number on disk before it is used, what it runs resolved. */
-async function prepare(app: App, change: Partial<AppRecord>, half: Half): Promise<Generation> {
-  const { env } = app.deps;
-  const launch = await resolveLaunch(app.config, env.node);
-  const number = app.record.lastGeneration + 1;
-  await app.save({ ...change, lastGeneration: number });
-  await app.host.prepareFolders();
-  app.host.lending.lastRefusal = null;
-  const logMark = await app.deps.logs.mark(app.name, 'err');
-  if (app.live === null) for (const listener of app.host.lending.configured()) await listener.lend(0, half, DEFAULT_BACKLOG);
-  const startConcurrency = app.config.startConcurrency ?? maxInstances(readCpuGrant(env.native));
-  return new Generation(env, app.host, { number, half, launch, env: app.record.env, size: app.wanted, startConcurrency, logMark });
+/** The next generation: its number on disk before it is used, what it runs resolved. One at a time. */
+async function prepare(app: App, change: (record: AppRecord) => Partial<AppRecord>, half: Half): Promise<Generation> {
+  app.isPreparing = true;
+  try {
+    const { env, logs } = app.deps;
+    const launch = await resolveLaunch(app.config, env.node);
+    await app.host.prepareFolders();
+    app.host.lending.lastRefusal = null;
+    const logMark = await logs.mark(app.name, 'err');
+    if (app.live === null) await app.host.lending.openConfigured(half);
+    const record = await app.save((known) => ({ ...change(known), lastGeneration: known.lastGeneration + 1 }));
+    const startConcurrency = app.config.startConcurrency ?? maxInstances(readCpuGrant(env.native));
+    const order = { number: record.lastGeneration, half, launch, env: record.env, size: app.wanted, startConcurrency, logMark };
+    return new Generation(env, app.host, order);
+  } catch (error) {
+    if (app.live === null) await app.deps.registry.end(app.name, 'closed');
+    throw error;
+  } finally {
+    app.isPreparing = false;
+  }
 }
 
 /** Throws COVET_ERR_APP_BUSY on a refusal. */

@@ -52,6 +52,8 @@ export class InitClient extends EventEmitter<InitEvents> {
   readonly #waiting = new Map<number, Waiting>();
   #lastId = 0;
   #hello = 0;
+  /** Heard before anybody listened: while this supervisor boots and recovers. */
+  readonly #pendingSignals: string[] = [];
   pid = 0;
   /** Whether a supervisor before this one was ready: then what is wanted runs again by itself. */
   isResumed = false;
@@ -86,6 +88,12 @@ export class InitClient extends EventEmitter<InitEvents> {
         this.#settle(id)?.reject(error as Error);
       }
     });
+  }
+
+  /** Each signal that covet-init was sent, those of the time before this call too. */
+  onSignal(told: (name: string) => void): void {
+    this.on('signal', told);
+    for (const name of this.#pendingSignals.splice(0)) told(name);
   }
 
   /** For what gets no answer: `ready`'s and `quit`'s sender may be gone before one comes. */
@@ -131,8 +139,13 @@ export class InitClient extends EventEmitter<InitEvents> {
     if (verb === 'running' && fds[0] !== undefined) this.emit('running', { key, pid, start: fields['start'] ?? '', pidfd: fds[0] });
     else if (verb === 'failed') this.emit('failed', { key, stage: fields['stage'] ?? '', errno: Number(fields['errno'] ?? 0) });
     else if (verb === 'exited') this.emit('exited', { key, pid, status: Number(fields['status'] ?? 0) });
-    else if (verb === 'signal') this.emit('signal', fields['name'] ?? '');
+    else if (verb === 'signal') this.#signalled(fields['name'] ?? '');
     else for (const fd of fds) this.#env.native.closeFd(fd);
+  }
+
+  #signalled(name: string): void {
+    if (this.listenerCount('signal') > 0) this.emit('signal', name);
+    else this.#pendingSignals.push(name);
   }
 
   #settle(id: number): Waiting | undefined {

@@ -76,13 +76,16 @@ export class Listener {
     return this.#sockets?.dispatch ?? (this.address.kind === 'unix' ? 'shared' : 'bpf');
   }
 
-  /** The socket of a slot on a half: opens the listener, or grows it by that slot's pair. Throws InitError. */
+  /** A duplicate, the caller's, of the socket of a slot on a half: opens the listener, or grows it by that slot's pair. Throws InitError. */
   lend(slot: number, half: Half, backlog: number): Promise<number> {
     return this.#inTurn(async () => {
       if (this.#sockets?.isUnlinked === true) await this.#remake();
       this.#sockets ??= await this.#open(slot, half, backlog);
       this.#sockets.backlog = backlog;
-      return this.#sockets.lend(slot, half);
+      // Whoever asks is about to listen: the refusal that was due waits for the next look.
+      this.#refuseTimer?.cancel();
+      this.#refuseTimer = null;
+      return this.#env.native.duplicate(await this.#sockets.lend(slot, half));
     });
   }
 

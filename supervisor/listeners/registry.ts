@@ -47,10 +47,16 @@ export class ListenerRegistry {
         };
       }
     }
+    // What nobody listens on any more, and is closed, is only remembered; a port of the past must not keep out one of today.
     if (own.length >= LISTENERS_MAX)
+      this.#byApp.set(
+        app,
+        own.filter((listener) => listener.condition === 'open'),
+      );
+    if (this.of(app).length >= LISTENERS_MAX)
       return { code: 'EMFILE', errno: -24, syscall: 'listen', reason: `Expected at most ${LISTENERS_MAX} listeners of one app` };
     const listener = make();
-    this.#byApp.set(app, [...own, listener]);
+    this.#byApp.set(app, [...this.of(app), listener]);
     return listener;
   }
 

@@ -37,7 +37,7 @@ function claim(core: SupervisorCore, config: AppConfig, env: Record<string, stri
     return core.add({ config, env, isWanted: true, lastGeneration: 0, live: 0 });
   }
   const isSame = resolve(config.cwd, config.script) === resolve(known.config.cwd, known.config.script);
-  if (known.plan.phase !== 'stopped' || !isSame || known.isStarting) {
+  if (known.plan.phase !== 'stopped' || !isSame || known.isPreparing) {
     throw new CovetError('COVET_ERR_APP_EXISTS', { app: config.name, status: known.status, advice: advice(known) });
   }
   known.change({ config, env });
@@ -47,7 +47,7 @@ function claim(core: SupervisorCore, config: AppConfig, env: Record<string, stri
 export const startStopped: Handler<'startStopped'> = async ({ core, progress }, { app: name }) => {
   core.requireRunning();
   const app = core.app(name);
-  if (app.plan.phase !== 'stopped' || app.isStarting)
+  if (app.plan.phase !== 'stopped' || app.isPreparing)
     throw new CovetError('COVET_ERR_APP_EXISTS', { app: name, status: app.status, advice: advice(app) });
   progress(`starting ${app.wanted} ${app.wanted === 1 ? 'worker' : 'workers'} of ${app.name}`);
   await start(app);
@@ -61,8 +61,8 @@ function advice({ name, plan }: App): string {
 
 /** Faults that no single field shows. */
 function checkConflicts(config: AppConfig, supervisorUid: number): void {
-  const bad = config.listen.find((text) => parseListen(text) === null);
-  const expected = 'tcp://host:port, a port, or unix:/path';
+  const bad = config.listen.find((text) => /[:/]0$|^0$/.test(text) || parseListen(text) === null);
+  const expected = 'tcp://host:port, a port (not 0), or unix:/path';
   if (bad !== undefined) throw new CovetError('COVET_ERR_CONFIG_FIELD', { field: 'listen', expected, got: bad });
   if (config.uid !== undefined && supervisorUid !== 0 && config.uid !== supervisorUid) {
     throw new CovetError('COVET_ERR_CONFIG_CONFLICT', {

@@ -57,6 +57,8 @@ export class Slot {
   /** Why the worker is being killed before it was ready. */
   #doom = '';
   #isProbing = false;
+  /** The app was ready before covet-init had told that it runs. */
+  #saidReady = false;
   #lastProbe = '';
   /** What the app handles, as its preload tells; a program without one is taken to handle SIGTERM. */
   #signals = { sigterm: true, sigint: false };
@@ -65,6 +67,8 @@ export class Slot {
   history: CrashHistory = NO_HISTORY;
   restarts = 0;
   readyAtMs: number | null = null;
+  /** Whether any worker of it ever was ready. */
+  wasReady = false;
   drainCounts: DrainCounts | null = null;
   wasKilled = false;
 
@@ -93,7 +97,10 @@ export class Slot {
     if (step === null) return;
     const from = this.#state;
     this.#state = step.state;
-    if (step.state === 'ready' && from !== 'ready') this.readyAtMs = this.#host.env.nowMs();
+    if (step.state === 'ready' && from !== 'ready') {
+      this.readyAtMs = this.#host.env.nowMs();
+      this.wasReady = true;
+    }
     const reason = this.#reason(event, step.reason);
     if (from !== step.state) this.#host.onState(this, from, event.type, reason);
     for (const effect of step.effects) this.#act(effect, reason);
@@ -132,6 +139,9 @@ export class Slot {
   #spawn(): void {
     if (this.#worker !== null) this.restarts++;
     this.#doom = '';
+    this.wasKilled = false;
+    this.drainCounts = null;
+    this.#saidReady = false;
     this.#lastProbe = '';
     this.#isProbing = false;
     this.#hasChannel = false;
@@ -154,6 +164,7 @@ export class Slot {
   #running(): void {
     this.dispatch({ type: 'running' });
     if (!this.#host.hasPreload(this)) this.#countLife();
+    if (this.#saidReady) this.#maybeReady();
   }
 
   /** From its first instruction, not from its spawn: until then even a bad build lives. */
@@ -212,6 +223,7 @@ export class Slot {
 
   /** The app says it is ready; with a probe, that very worker must also answer. */
   #maybeReady(): void {
+    this.#saidReady = true;
     const { probe } = this.#host.config;
     const listeners = this.#host.listenersOf(this);
     if (this.#state !== 'booting' || this.#isProbing) return;

@@ -59,7 +59,7 @@ export class WorkerHandle {
     this.#callbacks = callbacks;
   }
 
-  /** Has covet-init record it, then spawns it. `lent` are sockets for LISTEN_FDS; `onPipes` gets the read ends before the first line. */
+  /** Has covet-init record it, then spawns it. `lent` are sockets for LISTEN_FDS, owned from now on; `onPipes` gets the read ends before the first line. */
   async start(
     files: { out: string; err: string },
     lent: readonly number[],
@@ -79,15 +79,16 @@ export class WorkerHandle {
       number,
     ];
     this.#open(channel, handoff);
-    onPipes(outRead, errRead);
-    // The worker holds the read ends of its own pipes too: if covet-init and supervisor both died, it would not get EPIPE (SPINE 7).
-    const theirs = [...lent, channelTheirs, handoffTheirs, outRead, errRead];
-    const order = makeOrder({ channel: 3 + lent.length, handoff: 4 + lent.length });
-    const spawned = spawnWorker({ ...order, out: outWrite, err: errWrite, fds: theirs, report, listenFds: lent.length });
-    const spawnError = await spawned.finally(() => {
-      for (const fd of [channelTheirs, handoffTheirs, outRead, outWrite, errRead, errWrite, report]) this.#env.native.closeFd(fd);
-    });
-    if (spawnError !== null) this.failed(spawnError);
+    try {
+      onPipes(outRead, errRead);
+      // The worker holds the read ends of its own pipes too: if covet-init and supervisor both died, it would not get EPIPE (SPINE 7).
+      const theirs = [...lent, channelTheirs, handoffTheirs, outRead, errRead];
+      const order = makeOrder({ channel: 3 + lent.length, handoff: 4 + lent.length });
+      const spawnError = await spawnWorker({ ...order, out: outWrite, err: errWrite, fds: theirs, report, listenFds: lent.length });
+      if (spawnError !== null) this.failed(spawnError);
+    } finally {
+      for (const fd of [...lent, channelTheirs, handoffTheirs, outRead, outWrite, errRead, errWrite, report]) this.#env.native.closeFd(fd);
+    }
   }
 
   running(pid: number, pidfd: number): void {
@@ -154,7 +155,7 @@ export class WorkerHandle {
     const [replyFd, ...surplus] = fds;
     for (const fd of surplus) this.#env.native.closeFd(fd);
     if (replyFd === undefined) throw new SyntaxError('Expected a reply socket with a lend request, got none');
-    const replySocket = new this.#env.native.PacketSocket(replyFd);
+    const replySocket = this.#replySocket(replyFd);
     try {
       const request = decodeLendRequest(text);
       this.#callbacks.onLend(request, (reply, fd) => {
@@ -169,6 +170,19 @@ export class WorkerHandle {
     } catch (error) {
       replySocket.close();
       throw error;
+    }
+  }
+
+  /** A worker can send any descriptor for one: a file, a pipe, a socket of another kind. */
+  #replySocket(fd: number): PacketSocket {
+    try {
+      return new this.#env.native.PacketSocket(fd);
+    } catch (error) {
+      this.#env.native.closeFd(fd);
+      throw new SyntaxError(
+        `Expected a SEQPACKET socket with a lend request, got another descriptor (${(error as NodeJS.ErrnoException).code})`,
+        { cause: error },
+      );
     }
   }
 

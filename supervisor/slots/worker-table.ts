@@ -23,6 +23,11 @@ export class WorkerTable {
     this.#handles.set(handle.key, handle);
   }
 
+  /** It never came to a record in covet-init. */
+  remove(handle: WorkerHandle): void {
+    this.#handles.delete(handle.key);
+  }
+
   #finish(key: string, tell: (handle: WorkerHandle) => void): void {
     const handle = this.#handles.get(key);
     this.#handles.delete(key);

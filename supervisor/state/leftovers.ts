@@ -16,20 +16,46 @@ export class Leftovers {
   readonly #groups = new Set<string>();
   /** key → pidfd of a worker that runs. */
   readonly #workers = new Map<string, number>();
+  /** Told as ended; perhaps in the same breath as they were told as held. */
+  readonly #ended = new Set<string>();
+  #onEnded: () => void = () => {};
 
   /** Listens from now on; made before `hello`. */
   constructor(env: Env, init: InitClient) {
     this.#env = env;
     this.#init = init;
     init.on('held', (packet, fds) => this.#held(packet, fds));
+    init.on('exited', ({ key }) => {
+      this.#ended.add(key);
+      this.#onEnded();
+    });
   }
 
-  /** Resolves with how many workers there were, once none is left. */
+  /** Resolves with how many workers there were, once none is left; or after the last grace, when the kernel itself does not let one go. */
   async end(): Promise<number> {
-    const count = this.#workers.size;
     for (const group of this.#groups) await this.#init.request('close', { group });
-    await Promise.all([...this.#workers].map(([key, pidfd]) => this.#endWorker(key, pidfd)));
-    return count;
+    this.#signal(constants.signals.SIGTERM);
+    this.#signal(constants.signals.SIGCONT);
+    if (!(await this.#allEnded())) {
+      this.#signal(constants.signals.SIGKILL);
+      await this.#allEnded();
+    }
+    for (const pidfd of this.#workers.values()) this.#env.native.closeFd(pidfd);
+    return this.#workers.size;
+  }
+
+  /** False when the grace is over before. */
+  async #allEnded(): Promise<boolean> {
+    const isOver = (): boolean => [...this.#workers.keys()].every((key) => this.#ended.has(key));
+    return new Promise((resolve) => {
+      const timer = this.#env.after(GRACE_MS, () => resolve(isOver()));
+      this.#onEnded = () => {
+        if (!isOver()) return;
+        timer.cancel();
+        resolve(true);
+      };
+      this.#onEnded();
+    });
   }
 
   #held({ verb, fields }: InitPacket, fds: readonly number[]): void {
@@ -41,28 +67,14 @@ export class Leftovers {
     for (const fd of fds) if (fd !== pidfd) this.#env.native.closeFd(fd);
   }
 
-  async #endWorker(key: string, pidfd: number): Promise<void> {
-    const exited = new Promise<void>((resolve) => {
-      const onExited = (end: { key: string }): void => {
-        if (end.key !== key) return;
-        this.#init.off('exited', onExited);
-        resolve();
-      };
-      this.#init.on('exited', onExited);
-    });
-    this.#signal(pidfd, constants.signals.SIGTERM);
-    this.#signal(pidfd, constants.signals.SIGCONT);
-    const timer = this.#env.after(GRACE_MS, () => this.#signal(pidfd, constants.signals.SIGKILL));
-    await exited;
-    timer.cancel();
-    this.#env.native.closeFd(pidfd);
-  }
-
-  #signal(pidfd: number, signal: number): void {
-    try {
-      this.#env.native.pidfdSignal(pidfd, signal);
-    } catch (error) {
-      if ((error as NodeJS.ErrnoException).code !== 'ESRCH') throw error;
+  #signal(signal: number): void {
+    for (const [key, pidfd] of this.#workers) {
+      if (this.#ended.has(key)) continue;
+      try {
+        this.#env.native.pidfdSignal(pidfd, signal);
+      } catch (error) {
+        if ((error as NodeJS.ErrnoException).code !== 'ESRCH') throw error;
+      }
     }
   }
 }
