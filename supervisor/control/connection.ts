@@ -1,6 +1,6 @@
 /**
  * One client's conversation: requests in, answers, progress and items out. A request is validated by its operation's schema before its
- * handler sees it. What is sent to a client that does not read is bounded.
+ * handler sees it. A client that does not read is not read from either, what waits for it is bounded, and it keeps nobody from ending.
  */
 import type { Socket } from 'node:net';
 import * as v from 'valibot';
@@ -17,8 +17,10 @@ import {
 } from '../protocol/rpc.ts';
 import type { SupervisorCore } from '../supervisor.ts';
 
-/** Unread bytes of one client before its items wait; above, they queue and then go. */
+/** Unread bytes of one client before its items and its requests wait; above, items queue and then go. */
 const UNREAD_BYTES_MAX = 1_048_576;
+/** A conversation that ends, for its last words to be read. */
+const END_WAIT_MS = 1_000;
 /** Operations and subscriptions of one client at once. */
 const UNDER_WAY_MAX = 64;
 
@@ -55,7 +57,10 @@ export class ControlConnection {
 
   begin(): void {
     this.#socket.on('data', (chunk: Buffer) => this.#receive(chunk));
-    this.#socket.on('drain', () => this.#flush());
+    this.#socket.on('drain', () => {
+      this.#socket.resume();
+      this.#flush();
+    });
     this.#socket.once('close', () => {
       for (const subscription of this.#subscriptions.values()) subscription.stop();
       this.#subscriptions.clear();
@@ -64,12 +69,21 @@ export class ControlConnection {
 
   refuse(error: CovetError): void {
     this.#fail(null, -32_000, error);
-    this.#socket.end();
+    this.#hangUp();
+    // Whoever is refused before begin() has no reader: without one, the end of what it says is never seen.
+    this.#socket.resume();
   }
 
   end(): void {
-    this.#socket.end();
+    this.#hangUp();
     this.#socket.destroySoon();
+  }
+
+  /** `onEnded` is called once all was sent, or could not be. */
+  #hangUp(onEnded: () => void = () => {}): void {
+    const overdue = this.#core.env.after(END_WAIT_MS, () => this.#socket.destroy());
+    this.#socket.once('close', () => overdue.cancel());
+    this.#socket.end(onEnded);
   }
 
   #receive(chunk: Buffer): void {
@@ -130,7 +144,7 @@ export class ControlConnection {
     const handler = HANDLERS[method] as (context: OperationContext, input: unknown) => Promise<unknown>;
     const result = await handler(context, input.output);
     if (id !== null) this.#send({ jsonrpc: '2.0', id, result });
-    if (method === 'kill') this.#socket.end(() => this.#onKilled());
+    if (method === 'kill') this.#hangUp(() => this.#onKilled());
   }
 
   async #subscribe(method: SubscriptionName, id: number | null, input: unknown, context: OperationContext): Promise<void> {
@@ -205,7 +219,9 @@ export class ControlConnection {
   }
 
   #send(frame: RpcResponse | RpcNotification): void {
-    if (this.#socket.writable) this.#socket.write(`${JSON.stringify(frame)}\n`);
+    if (!this.#socket.writable) return;
+    this.#socket.write(`${JSON.stringify(frame)}\n`);
+    if (this.#socket.writableLength > UNREAD_BYTES_MAX) this.#socket.pause();
   }
 }
 

@@ -9,7 +9,7 @@ import { SOCKET_PATH_BYTES_MAX } from '../protocol/paths.ts';
 import type { SupervisorCore } from '../supervisor.ts';
 import { ControlConnection } from './connection.ts';
 
-/** Conversations at once; a client has one. */
+/** Conversations at once; a client has one. As many again may be hearing that they are refused. */
 const CONNECTIONS_MAX = 256;
 
 export class ControlServer {
@@ -17,6 +17,7 @@ export class ControlServer {
   readonly #path: string;
   readonly #server: Server;
   readonly #connections = new Set<ControlConnection>();
+  readonly #refused = new Set<ControlConnection>();
   #onKilled: () => void = () => {};
 
   constructor(core: SupervisorCore) {
@@ -46,7 +47,7 @@ export class ControlServer {
 
   async close(): Promise<void> {
     const closed = new Promise<void>((resolve) => this.#server.close(() => resolve()));
-    for (const connection of this.#connections) connection.end();
+    for (const connection of [...this.#connections, ...this.#refused]) connection.end();
     await closed;
   }
 
@@ -54,17 +55,26 @@ export class ControlServer {
     const peer = this.#core.env.native.peerCredentials((socket as Socket & { _handle: { fd: number } })._handle.fd);
     const connection = new ControlConnection(this.#core, socket, () => this.#onKilled());
     if (peer.uid !== this.#core.env.uid && peer.uid !== 0) {
-      connection.refuse(new CovetError('COVET_ERR_CONTROL_PEER', { uid: peer.uid, owner: this.#core.env.uid }));
-      return;
+      return this.#refuse(connection, socket, new CovetError('COVET_ERR_CONTROL_PEER', { uid: peer.uid, owner: this.#core.env.uid }));
     }
     if (this.#connections.size >= CONNECTIONS_MAX) {
-      connection.refuse(new CovetError('COVET_ERR_INTERNAL', { reason: `more than ${CONNECTIONS_MAX} clients at once` }));
-      return;
+      const reason = `more than ${CONNECTIONS_MAX} clients at once`;
+      return this.#refuse(connection, socket, new CovetError('COVET_ERR_INTERNAL', { reason }));
     }
-    this.#connections.add(connection);
-    socket.once('close', () => this.#connections.delete(connection));
+    keep(connection, socket, this.#connections);
     connection.begin();
   }
+
+  #refuse(connection: ControlConnection, socket: Socket, error: CovetError): void {
+    if (this.#refused.size >= CONNECTIONS_MAX) return void socket.destroy();
+    keep(connection, socket, this.#refused);
+    connection.refuse(error);
+  }
+}
+
+function keep(connection: ControlConnection, socket: Socket, among: Set<ControlConnection>): void {
+  among.add(connection);
+  socket.once('close', () => among.delete(connection));
 }
 
 function removeStale(path: string): void {
