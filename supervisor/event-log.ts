@@ -23,12 +23,25 @@ export class EventLog extends EventEmitter<{ event: [CovetEvent] }> {
     const event: CovetEvent = { seq: ++this.#seq, at: this.#env.wallClock().toISOString(), ...body };
     this.#history.push(event);
     if (this.#history.length > HISTORY_MAX * 1.1) this.#history = this.#history.slice(-HISTORY_MAX);
-    this.emit('event', event);
+    this.#tell(event);
   }
 
   /** The last `count`, oldest first; of one app, or of all. */
   last(count: number, app?: string): CovetEvent[] {
     const matching = app === undefined ? this.#history : this.#history.filter((event) => 'app' in event && event.app === app);
     return count === 0 ? [] : matching.slice(-count);
+  }
+
+  /** As emit, save that a listener may belong to the program around us: its fault is neither the supervisor's nor the next listener's. */
+  #tell(event: CovetEvent): void {
+    for (const listener of this.rawListeners('event')) {
+      try {
+        listener.call(this, event);
+      } catch (error) {
+        process.stderr.write(
+          `covet-pm: a listener of ${event.type} threw, ignoring: ${error instanceof Error ? error.stack : String(error)}\n`,
+        );
+      }
+    }
   }
 }
