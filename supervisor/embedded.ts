@@ -3,39 +3,52 @@
  * supervisor; when the program goes, covet-init drains and ends the workers.
  */
 import { spawn } from 'node:child_process';
-import { mkdirSync, mkdtempSync } from 'node:fs';
+import { mkdirSync, mkdtempSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
-import * as v from 'valibot';
 import { binary } from '../native/index.ts';
 import { realEnv } from './env.ts';
 import { HANDLERS, type OperationContext, type SubscriptionName } from './operations/handlers.ts';
-import { OPERATIONS, type OperationInput, type OperationName, type OperationResults } from './protocol/operations.ts';
+import { parseInput } from './operations/input.ts';
+import { CovetError, nearMatch } from './protocol/errors.ts';
+import type { OperationInput, OperationName, OperationResults } from './protocol/operations.ts';
 import { SupervisorCore } from './supervisor.ts';
 
 export interface SupervisorOptions {
-  /** Where state and logs lie; a new folder in the system's temporary one by default. */
+  /** Where state and logs lie; by default a new folder in the system's temporary one, which close() removes. */
   readonly home?: string;
 }
 
 export class Supervisor {
   readonly #core: SupervisorCore;
   readonly #ready: Promise<void>;
+  /** covet-init is gone; no worker's end is told after it. */
+  readonly #gone: Promise<void>;
+  readonly #temporary: string | null;
+  #closed: Promise<void> | null = null;
 
   /** Starts covet-init; every call waits until it answers. Throws when covet-init is missing for this machine. */
   constructor(options: SupervisorOptions = {}) {
+    const init = binary('covet-init');
     const home = options.home ?? mkdtempSync(join(tmpdir(), 'covet-'));
+    this.#temporary = options.home === undefined ? home : null;
     const env = realEnv({ ...process.env, COVET_HOME: home });
     for (const folder of [home, env.paths.run, env.paths.state, env.paths.logs]) mkdirSync(folder, { recursive: true, mode: 0o700 });
     const [ours, theirs] = env.native.socketPair('seqpacket');
-    const child = spawn(binary('covet-init'), ['--supervisor-fd', '3', '--lock', env.paths.lock], {
+    const child = spawn(init, ['--supervisor-fd', '3', '--lock', env.paths.lock], {
       stdio: ['ignore', 'inherit', 'inherit', theirs],
       detached: true,
     });
     child.unref();
+    const refused = new Promise<never>((_, reject) => {
+      child.once('error', (error) => {
+        reject(new CovetError('COVET_ERR_SUPERVISOR_START', { reason: `covet-init: ${error.message}` }, { cause: error }));
+      });
+    });
     env.native.closeFd(theirs);
     this.#core = new SupervisorCore(env, ours);
-    this.#ready = this.#core.recover();
+    this.#gone = new Promise((resolve) => this.#core.init.once('end', resolve));
+    this.#ready = child.pid === undefined ? refused : this.#core.recover();
     this.#ready.catch(() => {}); // told to each caller
   }
 
@@ -46,7 +59,9 @@ export class Supervisor {
     progress: (text: string) => void = () => {},
   ): Promise<OperationResults[N]> {
     await this.#ready;
-    const parsed = v.parse(OPERATIONS[name].input, input ?? {});
+    if (!Object.hasOwn(HANDLERS, name))
+      throw new CovetError('COVET_ERR_CONTROL_METHOD', { got: name, near: nearMatch(name, Object.keys(HANDLERS)) });
+    const parsed = parseInput(name, input);
     const handler = HANDLERS[name] as (context: OperationContext, input: unknown) => Promise<OperationResults[N]>;
     return handler({ core: this.#core, progress }, parsed);
   }
@@ -57,14 +72,26 @@ export class Supervisor {
     return () => this.#core.events.off('event', told);
   }
 
-  /** Drains and ends every app, and covet-init. */
-  async close(): Promise<void> {
-    await this.#ready;
-    await this.#core.stopAll('the embedding program closes');
+  /** Drains and ends every app, and covet-init. Without a covet-init to end there is nothing to wait for. */
+  close(): Promise<void> {
+    return (this.#closed ??= this.#close());
+  }
+
+  async #close(): Promise<void> {
+    await Promise.race([this.#gone, this.#end()]);
     this.#core.logs.end();
-    const ended = new Promise<void>((resolve) => this.#core.init.once('end', resolve));
-    this.#core.init.tell('quit', { code: '0' });
-    await ended;
     this.#core.init.close();
+    if (this.#temporary !== null) rmSync(this.#temporary, { recursive: true, force: true });
+  }
+
+  async #end(): Promise<void> {
+    await this.#ready.catch(() => {}); // told to each caller; a covet-init may be there all the same
+    await this.#core.stopAll('the embedding program closes');
+    try {
+      this.#core.init.tell('quit', { code: '0' });
+    } catch {
+      // it is gone already, and its wire is about to say so
+    }
+    await this.#gone;
   }
 }

@@ -2,16 +2,17 @@
 import assert from 'node:assert/strict';
 import { spawn, type ChildProcess } from 'node:child_process';
 import { once } from 'node:events';
-import { writeFileSync } from 'node:fs';
+import { mkdirSync, readdirSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { createInterface } from 'node:readline';
 import { describe, test, type TestContext } from 'node:test';
 import { type Load, LoadProcess } from '../load/load.ts';
-import { within } from './eventually.ts';
-import { Home } from './home.ts';
+import { DEADLINE_MS, within } from './eventually.ts';
+import { Home, resultOf } from './home.ts';
 import { freePort } from './ports.ts';
 import { Deployment } from './release.ts';
 import { repositoryRoot } from './root.ts';
+import { said } from './served.ts';
 
 /** What a user's program looks like; driven by lines on stdin, answers by lines on stdout. */
 const PROGRAM = `
@@ -60,7 +61,83 @@ async function start(t: TestContext): Promise<Program> {
   return { child, home, says, load: await load.begin({ kind: 'reconnect', target: { host: '127.0.0.1', port }, connections: 4 }) };
 }
 
+/** Runs a program around `supervisor`, which has a home of its own; it must end well and leave none. Answers with what it printed. */
+async function printed(t: TestContext, body: string, before = ''): Promise<string> {
+  const home = Home.open(t);
+  const temporary = join(home.work, 'tmp');
+  mkdirSync(temporary);
+  const deployment = new Deployment(join(home.work, 'app'), 'http.cjs');
+  const file = join(home.work, 'program.mjs');
+  writeFileSync(
+    file,
+    `${before}
+    import { readFileSync } from 'node:fs';
+    const { Supervisor } = await import(${JSON.stringify(join(repositoryRoot(), 'dist/index.mjs'))});
+    const supervisor = new Supervisor();
+    const codeOf = (call) => call.then(() => 'done', (error) => error.code);
+    const app = { config: { name: 'web', script: process.env.SCRIPT, cwd: process.env.APP_CWD, instances: 1, minHealthyMs: 150, env: { PORT: '0' } }, env: { ...process.env } };
+    ${body}`,
+  );
+  const env = { ...home.env, TMPDIR: temporary, SCRIPT: deployment.script, APP_CWD: deployment.folder };
+  const child = spawn(process.execPath, [file], { env, stdio: ['ignore', 'pipe', 'pipe'] });
+  const result = await resultOf(child, 'the program', DEADLINE_MS);
+  assert.equal(result.code, 0, said(result));
+  assert.deepEqual(readdirSync(temporary), [], 'its home is left');
+  await home.assertNothingLeft();
+  return result.stdout;
+}
+
 describe('an embedded supervisor', () => {
+  test('refuses what no operation takes by code, and removes its own home at close', async (t) => {
+    const codes = await printed(
+      t,
+      `console.log(await codeOf(supervisor.call('start', { config: { name: 'web', script: 'a.js', cwd: '/', instances: 'many' }, env: {} })));
+      console.log(await codeOf(supervisor.call('stop', { app: 'web', soon: true })));
+      console.log(await codeOf(supervisor.call('stopp', {})));
+      await supervisor.close();`,
+    );
+    assert.equal(codes, 'COVET_ERR_CONFIG_FIELD\nCOVET_ERR_CONFIG_UNKNOWN\nCOVET_ERR_CONTROL_METHOD\n');
+  });
+
+  test('goes on when a listener of its events throws', async (t) => {
+    const told = await printed(
+      t,
+      `const types = new Set();
+      supervisor.onEvent(() => { throw new Error('a fault of the program'); });
+      supervisor.onEvent(({ type }) => types.add(type));
+      await supervisor.call('start', app);
+      console.log(types.has('slot.changed'));
+      await supervisor.close();`,
+    );
+    assert.equal(told, 'true\n');
+  });
+
+  test('a covet-init that cannot be started is told to each caller, and close() still ends', async (t) => {
+    const codes = await printed(
+      t,
+      `console.log(await codeOf(supervisor.call('list', {})));
+      await supervisor.close();`,
+      `import childProcess from 'node:child_process';
+      import { syncBuiltinESMExports } from 'node:module';
+      const { spawn } = childProcess;
+      childProcess.spawn = (path, ...rest) => spawn(path + '-absent', ...rest);
+      syncBuiltinESMExports();`,
+    );
+    assert.equal(codes, 'COVET_ERR_SUPERVISOR_START\n');
+  });
+
+  test('close() ends though covet-init was killed', async (t) => {
+    const end = await printed(
+      t,
+      `await supervisor.call('start', app);
+      process.kill(Number(readFileSync('/proc/self/task/' + process.pid + '/children', 'utf8')), 'SIGKILL');
+      await supervisor.close();
+      console.log('closed');
+      process.exit(); // its timers wait for workers whose end nobody tells`,
+    );
+    assert.equal(end, 'closed\n');
+  });
+
   test('reloads without a loss, and leaves nothing when it is closed', async (t) => {
     const { child, home, load, says } = await start(t);
     for (let i = 0; i < 3; i++) {
