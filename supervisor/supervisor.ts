@@ -37,7 +37,8 @@ export class SupervisorCore {
     this.logs = new LogStore(env, this.events);
     this.wanted = new WantedState(env.paths.wanted);
     this.events.on('event', (event) => {
-      if (event.type === 'slot.changed' && event.to === 'ready') this.sampler.prime(event.pid);
+      if (event.type === 'slot.changed' && event.to === 'ready') void this.sampler.refresh([event.pid]);
+      if (event.type === 'worker.exited') this.sampler.forget(event.pid);
     });
     this.#workers = new WorkerTable(this.init, (fd) => env.native.closeFd(fd));
   }
@@ -69,7 +70,8 @@ export class SupervisorCore {
       logs: this.logs,
       events: this.events,
       save: (name, change) => this.wanted.save(name, change),
-      otherPinned: (name) => [...this.apps.values()].find((other) => other.name !== name && other.pins.on && other.live !== null)?.name ?? null,
+      otherPinned: (name) =>
+        [...this.apps.values()].find((other) => other.name !== name && other.pins.on && other.live !== null)?.name ?? null,
       onForgotten: (app) => this.apps.delete(app.name),
     };
     const app = new App(deps, record);

@@ -1,12 +1,11 @@
 /**
  * CPU and memory of workers, by pidusage: taken when somebody asks, at most once a second, so that a supervisor nobody watches costs
- * nothing. CPU is a share of one core since the last look.
+ * nothing. CPU is a share of one core since the last look, however long ago: counted here, for pidusage holds a descriptor for each
+ * process that it remembers.
  */
 import pidusage from 'pidusage';
 
 const FRESH_MS = 1_000;
-/** CPU is counted from the last look, which may be long ago; pidusage forgets after a minute by itself. */
-const HISTORY_MS = 3_600_000;
 
 export interface Sample {
   readonly cpuPercent: number;
@@ -15,30 +14,36 @@ export interface Sample {
 
 const NOTHING: Sample = { cpuPercent: 0, rssBytes: 0 };
 
+interface Look extends Sample {
+  /** CPU time of the process's life. */
+  readonly cpuMs: number;
+  readonly atMs: number;
+}
+
 export class Sampler {
-  #samples = new Map<number, Sample>();
-  #takenMs = -Infinity;
+  readonly #looks = new Map<number, Look>();
 
-  /** A first look, so that the next one has something to count from. */
-  prime(pid: number): void {
-    void pidusage(pid, { maxage: HISTORY_MS }).catch(() => {}); // it ended at once: there is nothing to count
-  }
-
-  /** Brings the samples of these processes up to date. */
+  /** Brings the samples of these processes up to date. The first look at one is what the next is counted from. */
   async refresh(pids: readonly number[]): Promise<void> {
-    const now = performance.now();
-    const known = pids.every((pid) => this.#samples.has(pid));
-    if (pids.length === 0 || (known && now - this.#takenMs < FRESH_MS)) return;
-    this.#takenMs = now;
-    const stats = await pidusage([...pids], { maxage: HISTORY_MS }).catch(() => ({})); // every one of them may have ended meanwhile
-    this.#samples = new Map(
-      Object.entries(stats as Record<string, pidusage.Status | undefined>).flatMap(([pid, status]) =>
-        status === undefined ? [] : [[Number(pid), { cpuPercent: Math.round(status.cpu * 10) / 10, rssBytes: status.memory }] as const],
-      ),
-    );
+    const nowMs = performance.now();
+    const stale = pids.filter((pid) => nowMs - (this.#looks.get(pid)?.atMs ?? -Infinity) >= FRESH_MS);
+    if (stale.length === 0) return;
+    const stats = await pidusage(stale, { maxage: FRESH_MS }).catch(() => ({})); // every one of them may have ended meanwhile
+    for (const [pid, status] of Object.entries(stats as Record<string, pidusage.Status | undefined>)) {
+      if (status !== undefined) this.#looks.set(Number(pid), look(status, nowMs, this.#looks.get(Number(pid))));
+    }
   }
 
   of(pid: number): Sample {
-    return this.#samples.get(pid) ?? NOTHING;
+    return this.#looks.get(pid) ?? NOTHING;
   }
+
+  forget(pid: number): void {
+    this.#looks.delete(pid);
+  }
+}
+
+function look({ ctime, memory }: pidusage.Status, atMs: number, before: Look | undefined): Look {
+  const share = before === undefined ? 0 : (ctime - before.cpuMs) / (atMs - before.atMs);
+  return { cpuMs: ctime, atMs, cpuPercent: Math.round(share * 1_000) / 10, rssBytes: memory };
 }

@@ -40,7 +40,8 @@ function workerView(core: SupervisorCore, app: App, slot: Slot): WorkerView {
     cpus: pid === 0 ? [] : cpusOf(core, app, slot, pid),
     restarts: slot.restarts,
     uptimeMs: pid === 0 ? 0 : Math.round(core.env.nowMs() - (slot.worker?.startedMs ?? 0)),
-    ...sample,
+    cpuPercent: sample.cpuPercent,
+    rssBytes: sample.rssBytes,
   };
 }
 
