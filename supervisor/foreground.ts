@@ -4,6 +4,7 @@
  */
 import { constants } from 'node:os';
 import { startApp } from './operations/start.ts';
+import { Outlet } from './outlet.ts';
 import { EXIT } from './protocol/errors.ts';
 import type { OperationParsed } from './protocol/operations.ts';
 import type { SupervisorCore } from './supervisor.ts';
@@ -16,12 +17,15 @@ export async function runForeground(core: SupervisorCore, text: string): Promise
   core.events.on('event', (event) => {
     if (event.type === 'worker.exited' && !event.expected) lastEnd = event;
   });
-  await core.logs.open(config.name, config.logs);
-  core.logs.follow(
-    config.name,
-    ['out', 'err'],
-    ({ stream, line }) => void (stream === 'out' ? process.stdout : process.stderr).write(`${line}\n`),
-  );
+  const say = (words: string): void => void process.stderr.write(`covet-pm: ${words}\n`);
+  const outlets = { out: new Outlet('stdout', process.stdout, say), err: new Outlet('stderr', process.stderr, say) };
+  // Its log files are open by then, and nothing is in them yet: a worker's first state comes before its first word.
+  let isFollowed = false;
+  core.events.on('event', (event) => {
+    if (isFollowed || event.type !== 'slot.changed' || event.app !== config.name) return;
+    isFollowed = true;
+    core.logs.follow(config.name, ['out', 'err'], ({ stream, line }) => outlets[stream].line(line));
+  });
   const ended = new Promise<void>((resolve) => {
     core.events.on(
       'event',
@@ -39,11 +43,12 @@ export async function runForeground(core: SupervisorCore, text: string): Promise
   try {
     await startApp({ core, progress: () => {} }, { config, env });
   } catch (error) {
-    if (!wasSignalled) process.stderr.write(`covet-pm: ${(error as Error).message}\n`);
-    if (core.apps.get(config.name) === undefined) return EXIT.runFailed;
+    if (!wasSignalled) say((error as Error).message);
   }
-  await ended;
+  // An app at rest says no more: its end is told already, or it never was started.
+  if ((core.apps.get(config.name)?.plan.phase ?? 'stopped') !== 'stopped') await ended;
   await core.logs.flush(config.name);
+  await Promise.all([outlets.out.end(), outlets.err.end()]);
   return wasSignalled ? EXIT.done : exitCode(lastEnd);
 }
 

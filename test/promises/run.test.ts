@@ -1,11 +1,12 @@
 /** `covet-pm run`: the foreground. Logs on stdout and stderr, a drain at SIGTERM and SIGINT, the app's own exit code. */
 import assert from 'node:assert/strict';
+import { once } from 'node:events';
 import { join } from 'node:path';
 import { createInterface } from 'node:readline';
 import { describe, test, type TestContext } from 'node:test';
 import type { ChildProcess } from 'node:child_process';
 import { LoadProcess } from '../load/load.ts';
-import { within } from './eventually.ts';
+import { DEADLINE_MS, within } from './eventually.ts';
 import { Home, resultOf } from './home.ts';
 import { freePort } from './ports.ts';
 import { Deployment } from './release.ts';
@@ -88,6 +89,40 @@ describe('run', () => {
     const result = await resultOf(child, 'run');
     assert.equal(result.code, 1, said(result));
     assert.match(result.stderr, /no database configured/);
+  });
+
+  test('a name that another script has in this home is refused with 125', async (t) => {
+    const { child, home, port } = await run(t, 'http.cjs', ['--name', 'web']);
+    await saysLine(child, 'stdout', /listening \d+/);
+    child.kill('SIGTERM');
+    await resultOf(child, 'run');
+    const other = new Deployment(join(home.work, 'other'), 'http.cjs');
+    const result = await resultOf(home.spawn(['run', other.script, '--name', 'web', '--env', `PORT=${port}`]), 'run', DEADLINE_MS);
+    assert.equal(result.code, 125, said(result));
+    assert.match(result.stderr, /An app named `web` exists already/);
+    await home.assertNothingLeft();
+  });
+
+  test('shows the output of an app that its home knows already', async (t) => {
+    const { child, home, port, deployment } = await run(t, 'http.cjs');
+    await saysLine(child, 'stdout', /listening \d+/);
+    child.kill('SIGTERM');
+    await resultOf(child, 'run');
+    const again = home.spawn(['run', deployment.script, '--env', `PORT=${port}`, ...LIMITS]);
+    await saysLine(again, 'stdout', /listening \d+/);
+    again.kill('SIGTERM');
+    assert.equal((await resultOf(again, 'run')).code, 0);
+    await home.assertNothingLeft();
+  });
+
+  test('a stdout that nobody reads neither grows it nor keeps it from ending', async (t) => {
+    const { child, home } = await run(t, 'floods-output.cjs', ['-i', '1']);
+    await saysLine(child, 'stderr', /stdout is not read: its lines are dropped/);
+    child.kill('SIGTERM');
+    await within('the end', once(child, 'exit'));
+    assert.equal(child.exitCode, 0);
+    child.stdout?.resume();
+    await home.assertNothingLeft();
   });
 
   test('an app killed by a signal ends it with 128 + the number', async (t) => {
