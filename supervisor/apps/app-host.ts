@@ -1,7 +1,7 @@
 /**
  * What an app's slots need of it (slots/slot.ts, SlotHost): hiring a worker, lending sockets, and where a slot's news goes.
  */
-import { chownSync, mkdirSync } from 'node:fs';
+import { mkdirSync } from 'node:fs';
 import { join } from 'node:path';
 import type { Env, Timer } from '../env.ts';
 import type { Listener } from '../listeners/listener.ts';
@@ -223,10 +223,8 @@ export class AppHost implements SlotHost {
   async prepareFolders(): Promise<void> {
     const app = this.#app;
     await app.deps.logs.open(app.name, app.config.logs);
-    if (!app.config.compileCache) return;
-    const folder = join(this.#cacheFolder(), app.name);
-    mkdirSync(folder, { recursive: true, mode: 0o700 });
-    if (app.config.uid !== undefined && this.env.uid === 0) chownSync(folder, app.config.uid, app.config.gid ?? app.config.uid);
+    const cache = this.#cacheFolder();
+    if (cache !== null) mkdirSync(cache, { recursive: true, mode: 0o700 });
   }
 
   /** The app stopped: what its workers bound themselves is known anew at the next start. */
@@ -256,7 +254,9 @@ export class AppHost implements SlotHost {
     this.#app.announceStatus('no crash for as long as crashes count');
   }
 
-  #cacheFolder(): string {
-    return join(this.env.paths.state, 'compile-cache');
+  /** Of compiled code; null where the workers could not reach it, for the state's folder is the supervisor's alone. */
+  #cacheFolder(): string | null {
+    const { config, deps, name, uid } = this.#app;
+    return config.compileCache && uid === deps.env.uid ? join(deps.env.paths.state, 'compile-cache', name) : null;
   }
 }

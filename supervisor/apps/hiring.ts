@@ -1,7 +1,6 @@
 /**
  * What a worker is started with: program, arguments, environment, descriptors. The last step before covet-exec.
  */
-import { join } from 'node:path';
 import type { AppConfig } from '../protocol/config.ts';
 import type { WorkerBoot } from '../protocol/worker-wire.ts';
 import type { WorkerOrder } from '../slots/worker-handle.ts';
@@ -16,8 +15,8 @@ export interface HireContext {
   /** false: several workers in fork mode, each with addresses of its own. */
   readonly lend: boolean;
   readonly cpus: readonly number[] | null;
-  /** Where the app's compile cache lies. */
-  readonly cacheFolder: string;
+  /** Where the app's compile cache lies; null for none. */
+  readonly cacheFolder: string | null;
 }
 
 export function workerOrder(context: HireContext, fds: { channel: number; handoff: number }): WorkerOrder {
@@ -49,7 +48,7 @@ function workerEnv(
   if (!generation.launch.isNode) return env;
   const boot: WorkerBoot = { v: 1, app: config.name, slot, generation: generation.number, ...fds, mode, lend };
   env['COVET_BOOT'] = JSON.stringify(boot);
-  if (config.compileCache && hasCompileCache(generation.launch.nodeVersion)) env['NODE_COMPILE_CACHE'] ??= join(cacheFolder, config.name);
+  if (cacheFolder !== null && hasCompileCache(generation.launch.nodeVersion)) env['NODE_COMPILE_CACHE'] ??= cacheFolder;
   return env;
 }
 
