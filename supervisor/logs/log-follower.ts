@@ -1,85 +1,147 @@
 /**
- * Reads what was added to one log file, while somebody follows it. The addon says how long the file is; what lies between is read in
- * pieces, in order, and told line by line. A file that began anew is read from its start.
+ * Tells one subscriber what is added to one log file from a mark on, line by line and through rotation: path.2, path.1, path, each read
+ * to its end. Between two looks it holds nothing but the mark: the file is found again by its inode, so that the stream may be closed
+ * and opened meanwhile. What was rotated out of reach before it was read is said, never passed over.
  */
-import { open, type FileHandle } from 'node:fs/promises';
 import { statSync } from 'node:fs';
+import { open, type FileHandle } from 'node:fs/promises';
+import { StringDecoder } from 'node:string_decoder';
+import type { LogMark } from './log-store.ts';
 
 /** One read; a flooded log is followed in turns of the loop. */
 const PIECE_BYTES = 262_144;
+/** A line without an end is told in parts of this many characters, and up to a piece more. */
+const LINE_CHARS_MAX = 1_048_576;
+/** path.1 … path.1000: `logs.filesMax` at its most. */
+const FILES_MAX = 1_000;
 
 export class LogFollower {
   readonly #path: string;
-  readonly #subscribers = new Set<(line: string) => void>();
-  #file: FileHandle | null = null;
-  #offset = 0;
-  #size = 0;
+  readonly #onLine: (line: string) => void;
+  readonly #decoder = new StringDecoder('utf8');
+  #ino: number;
+  #offset: number;
   #partial = '';
+  #trouble = '';
+  #isBehind = false;
   #isReading = false;
-  #isRotated = false;
+  #isStopped = false;
 
-  constructor(path: string) {
+  constructor(path: string, from: LogMark, onLine: (line: string) => void) {
     this.#path = path;
+    this.#ino = from.ino;
+    this.#offset = from.size;
+    this.#onLine = onLine;
   }
 
-  subscribe(onLine: (line: string) => void): () => void {
-    if (this.#subscribers.size === 0) {
-      this.#offset = this.#size = sizeOf(this.#path);
-      this.#partial = '';
-    }
-    this.#subscribers.add(onLine);
-    return () => {
-      this.#subscribers.delete(onLine);
-      if (this.#subscribers.size === 0) this.close();
-    };
+  /** There may be more to read, in this file or in the one after it. */
+  grown(): void {
+    this.#isBehind = true;
+    if (!this.#isReading) void this.#read();
   }
 
-  grown(size: number, rotated: boolean): void {
-    this.#size = size;
-    if (rotated) this.#isRotated = true;
-    if (this.#subscribers.size > 0 && !this.#isReading) void this.#read();
-  }
-
-  close(): void {
-    const file = this.#file;
-    this.#file = null;
-    void file?.close();
+  stop(): void {
+    this.#isStopped = true;
   }
 
   async #read(): Promise<void> {
     this.#isReading = true;
     try {
-      while (this.#subscribers.size > 0 && (this.#isRotated || this.#offset < this.#size)) {
-        const file = (this.#file ??= await open(this.#path, 'r'));
-        const { bytesRead, buffer } = await file.read(Buffer.alloc(PIECE_BYTES), 0, PIECE_BYTES, this.#offset);
-        this.#offset += bytesRead;
-        this.#tell(buffer.toString('utf8', 0, bytesRead));
-        if (bytesRead === 0 && !this.#advance()) break;
+      while (this.#isBehind && !this.#isStopped) {
+        this.#isBehind = false;
+        while (await this.#readFile());
       }
+      this.#trouble = '';
     } catch (error) {
-      this.#tell(`covet-pm: cannot read ${this.#path}: ${(error as Error).message}\n`);
-      this.#offset = this.#size;
+      const { message } = error as Error;
+      if (message !== this.#trouble) this.#say(`cannot read ${this.#path}: ${message}, retrying when it grows`);
+      this.#trouble = message;
     } finally {
       this.#isReading = false;
     }
   }
 
-  /** At the end of the old file: on to the new one, if there is one. */
-  #advance(): boolean {
-    if (!this.#isRotated) return false;
-    this.#isRotated = false;
+  /** To the end of the mark's file. True when there is another to look at. */
+  async #readFile(): Promise<boolean> {
+    const place = this.#place();
+    if (place < 0) return this.#skip();
+    const file = await openIfThere(this.#nameOf(place));
+    if (file === null) return true;
+    try {
+      const { ino, size } = await file.stat();
+      if (ino !== this.#ino) return true; // rotated since we looked
+      if (size < this.#offset) this.#offset = 0; // emptied in its place
+      await this.#readToEnd(file);
+    } finally {
+      await file.close();
+    }
+    return place > 0 && !this.#isStopped && this.#advance(place);
+  }
+
+  async #readToEnd(file: FileHandle): Promise<void> {
+    while (!this.#isStopped) {
+      const { bytesRead, buffer } = await file.read(Buffer.allocUnsafe(PIECE_BYTES), 0, PIECE_BYTES, this.#offset);
+      if (bytesRead === 0) return;
+      this.#offset += bytesRead;
+      this.#tell(this.#decoder.write(buffer.subarray(0, bytesRead)));
+    }
+  }
+
+  /** Which name the mark's file has now; -1 for none. Upwards, as rotation moves files: none is missed on its way. */
+  #place(): number {
+    for (let place = 0; place <= FILES_MAX; place++) if (inoOf(this.#nameOf(place)) === this.#ino) return place;
+    return -1;
+  }
+
+  /** On to the file that was begun after this one. False while that is still to be made: its growth is told. */
+  #advance(place: number): boolean {
+    const next = inoOf(this.#nameOf(place - 1));
+    // The other way about, a rotation between the two looks would have us pass over a file.
+    if (inoOf(this.#nameOf(place)) !== this.#ino) return true;
+    if (next === 0) return false;
+    this.#ino = next;
     this.#offset = 0;
-    this.close();
     return true;
+  }
+
+  #skip(): boolean {
+    const ino = inoOf(this.#path);
+    if (ino === 0) return false;
+    this.#say(`${this.#path} was replaced, and the file before it is gone: lines may be missing here`);
+    this.#ino = ino;
+    this.#offset = 0;
+    return true;
+  }
+
+  #nameOf(place: number): string {
+    return place === 0 ? this.#path : `${this.#path}.${place}`;
+  }
+
+  #say(text: string): void {
+    this.#tell(`${this.#partial === '' ? '' : '\n'}covet-pm: ${text}\n`);
   }
 
   #tell(text: string): void {
     const lines = (this.#partial + text).split('\n');
     this.#partial = lines.pop() ?? '';
-    for (const line of lines) for (const onLine of this.#subscribers) onLine(line);
+    if (this.#partial.length > LINE_CHARS_MAX) {
+      lines.push(this.#partial);
+      this.#partial = '';
+    }
+    for (const line of lines) if (!this.#isStopped) this.#onLine(line);
   }
 }
 
-function sizeOf(path: string): number {
-  return statSync(path, { throwIfNoEntry: false })?.size ?? 0;
+async function openIfThere(path: string): Promise<FileHandle | null> {
+  try {
+    return await open(path, 'r');
+  } catch (error) {
+    if ((error as NodeJS.ErrnoException).code === 'ENOENT') return null;
+    throw error;
+  }
+}
+
+/** 0 for no file. */
+function inoOf(path: string): number {
+  return statSync(path, { throwIfNoEntry: false })?.ino ?? 0;
 }

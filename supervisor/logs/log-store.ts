@@ -30,7 +30,15 @@ interface StreamState {
   readonly app: string;
   readonly stream: LogStream;
   readonly path: string;
-  readonly follower: LogFollower;
+}
+
+/** One who follows; by path, so that a stream that is closed and opened again has the same follower. */
+interface Follow {
+  readonly app: string | null;
+  readonly streams: readonly LogStream[];
+  readonly onItem: (item: LogItem) => void;
+  readonly marks: ReadonlyMap<string, LogMark>;
+  readonly followers: Map<string, LogFollower>;
 }
 
 export class LogStore {
@@ -38,6 +46,7 @@ export class LogStore {
   readonly #events: EventLog;
   readonly #copier: LogCopier;
   readonly #streams = new Map<number, StreamState>();
+  readonly #follows = new Set<Follow>();
   #lastId = 0;
   #lastSource = 0;
 
@@ -45,7 +54,7 @@ export class LogStore {
     this.#env = env;
     this.#events = events;
     this.#copier = new env.native.LogCopier({
-      onGrown: (id, size, rotated) => this.#streams.get(id)?.follower.grown(size, rotated),
+      onGrown: (id) => this.#grown(this.#streams.get(id)?.path),
       onSourceEnd: () => {},
       onTrouble: (id, code, droppedBytes) => this.#trouble(id, code, droppedBytes),
     });
@@ -55,20 +64,16 @@ export class LogStore {
     return { out: join(this.#env.paths.logs, `${app}-out.log`), err: join(this.#env.paths.logs, `${app}-err.log`) };
   }
 
-  /** Opens an app's two files; again with other options too. Throws as open(2). */
+  /** Opens an app's two files, both or neither; with other options after close(). Throws as open(2). */
   async open(app: string, options: AppConfig['logs']): Promise<void> {
     if (this.#of(app).length > 0) return;
     const files = this.files(app);
-    for (const stream of STREAMS) {
-      const id = ++this.#lastId;
-      this.#copier.openStream(id, files[stream], {
-        maxBytes: options.bytesMax,
-        files: options.filesMax,
-        timestamps: options.timestamps,
-        stallMs: options.stallMs,
-      });
-      this.#streams.set(id, { id, app, stream, path: files[stream], follower: new LogFollower(files[stream]) });
-      await chmod(files[stream], 0o600);
+    try {
+      for (const stream of STREAMS) this.#openStream(app, stream, files[stream], options);
+      await Promise.all(STREAMS.map((stream) => chmod(files[stream], 0o600)));
+    } catch (error) {
+      this.close(app);
+      throw error;
     }
   }
 
@@ -78,10 +83,10 @@ export class LogStore {
   }
 
   close(app: string): void {
-    for (const { id, follower } of this.#of(app)) {
+    for (const { id, path } of this.#of(app)) {
       this.#copier.closeStream(id);
-      follower.close();
       this.#streams.delete(id);
+      this.#grown(path);
     }
   }
 
@@ -99,16 +104,26 @@ export class LogStore {
   /** Where a stream ends now: what a later generation says comes after it. */
   async mark(app: string, stream: LogStream): Promise<LogMark> {
     await this.flush(app);
-    const { ino = 0, size = 0 } = statSync(this.files(app)[stream], { throwIfNoEntry: false }) ?? {};
-    return { ino, size };
+    return endOf(this.files(app)[stream]);
   }
 
-  /** Lines as they come, of one app or all. `onItem` is called in order; the answer stops it. */
-  follow(app: string | null, streams: readonly LogStream[], onItem: (item: LogItem) => void): () => void {
-    const stops = [...this.#streams.values()]
-      .filter((state) => (app === null || state.app === app) && streams.includes(state.stream))
-      .map((state) => state.follower.subscribe((line) => onItem({ app: state.app, stream: state.stream, line })));
-    return () => stops.forEach((stop) => stop());
+  /**
+   * Lines as they come, of one app or all, opened now or later. `onItem` is called in order; the answer stops it. A file in `marks` is
+   * told from there on, another from its end.
+   */
+  follow(
+    app: string | null,
+    streams: readonly LogStream[],
+    onItem: (item: LogItem) => void,
+    marks: ReadonlyMap<string, LogMark> = new Map(),
+  ): () => void {
+    const follow: Follow = { app, streams, onItem, marks, followers: new Map() };
+    this.#follows.add(follow);
+    for (const state of this.#streams.values()) followStream(follow, state);
+    return () => {
+      this.#follows.delete(follow);
+      for (const follower of follow.followers.values()) follower.stop();
+    };
   }
 
   /** The supervisor's own words about an app: its log is stderr, which covet-init sends to supervisor.log. */
@@ -124,6 +139,22 @@ export class LogStore {
     this.#copier.close();
   }
 
+  #openStream(app: string, stream: LogStream, path: string, options: AppConfig['logs']): void {
+    const state: StreamState = { id: ++this.#lastId, app, stream, path };
+    this.#copier.openStream(state.id, path, {
+      maxBytes: options.bytesMax,
+      files: options.filesMax,
+      timestamps: options.timestamps,
+      stallMs: options.stallMs,
+    });
+    this.#streams.set(state.id, state);
+    for (const follow of this.#follows) followStream(follow, state);
+  }
+
+  #grown(path: string | undefined): void {
+    if (path !== undefined) for (const { followers } of this.#follows) followers.get(path)?.grown();
+  }
+
   #of(app: string): StreamState[] {
     return [...this.#streams.values()].filter((state) => state.app === app);
   }
@@ -135,13 +166,33 @@ export class LogStore {
   }
 }
 
-/** The last lines of a file, and its size when they were read. An absent file has none. */
-export function tail(path: string, count: number, since: LogMark = START): { lines: string[]; size: number } {
+/** Begins to follow a stream that was opened, or goes on. Its file is there. */
+function followStream({ app, streams, onItem, marks, followers }: Follow, state: StreamState): void {
+  if ((app !== null && app !== state.app) || !streams.includes(state.stream)) return;
+  let follower = followers.get(state.path);
+  if (follower === undefined) {
+    const end = endOf(state.path);
+    const mark = marks.get(state.path) ?? end;
+    // Marked before there was a file: all of it is new.
+    const from = mark.ino === 0 ? { ino: end.ino, size: 0 } : mark;
+    follower = new LogFollower(state.path, from, (line) => onItem({ app: state.app, stream: state.stream, line }));
+    followers.set(state.path, follower);
+  }
+  follower.grown();
+}
+
+function endOf(path: string): LogMark {
+  const { ino = 0, size = 0 } = statSync(path, { throwIfNoEntry: false }) ?? {};
+  return { ino, size };
+}
+
+/** The last lines of a file, and the mark where they end. An absent file has none. */
+export function tail(path: string, count: number, since: LogMark = START): { lines: string[]; mark: LogMark } {
   let fd: number;
   try {
     fd = openSync(path, 'r');
   } catch (error) {
-    if ((error as NodeJS.ErrnoException).code === 'ENOENT') return { lines: [], size: 0 };
+    if ((error as NodeJS.ErrnoException).code === 'ENOENT') return { lines: [], mark: START };
     throw error;
   }
   try {
@@ -156,7 +207,7 @@ export function tail(path: string, count: number, since: LogMark = START): { lin
       if (from === first || take >= TAIL_BYTES_MAX || text.split('\n').length > count + 1) break;
     }
     const lines = text.endsWith('\n') ? text.slice(0, -1).split('\n') : text.split('\n');
-    return { lines: text === '' || count === 0 ? [] : lines.slice(-count), size };
+    return { lines: text === '' || count === 0 ? [] : lines.slice(-count), mark: { ino, size } };
   } finally {
     closeSync(fd);
   }

@@ -1,0 +1,72 @@
+/** Who follows an app's logs hears each line once, however often its files are rotated, closed and opened. */
+import assert from 'node:assert/strict';
+import { existsSync, mkdirSync, readFileSync, rmdirSync, writeSync } from 'node:fs';
+import { test, type TestContext } from 'node:test';
+import type { LogStore } from '../../../supervisor/logs/log-store.ts';
+import { closeAll, makePipe } from '../../native/pipe.ts';
+import { eventually } from '../../promises/eventually.ts';
+import { storeIn } from '../core.ts';
+
+const OPTIONS = { timestamps: false, bytesMax: 0, filesMax: 3, stallMs: 1_000 };
+
+/** Writes to an app's stdout as its worker would; what it wrote is in the file when it resolves. */
+async function writeLines(store: LogStore, app: string, ...lines: readonly string[]): Promise<void> {
+  const folder = store.files(app).out.slice(0, -`/${app}-out.log`.length);
+  const [out, err] = [makePipe(folder), makePipe(folder)];
+  store.attach(app, out.read, err.read);
+  for (const line of lines) writeSync(out.write, `${line}\n`);
+  closeAll(out.read, out.write, err.read, err.write);
+  await store.flush(app);
+}
+
+async function opened(t: TestContext, options = OPTIONS): Promise<LogStore> {
+  const store = storeIn(t);
+  await store.open('web', options);
+  return store;
+}
+
+test('a file that was rotated while nobody followed is not told again', async (t) => {
+  const store = await opened(t, { ...OPTIONS, bytesMax: 20 });
+  await writeLines(store, 'web', 'old line one', 'old line two', 'old line three');
+  await eventually('the rotation', () => existsSync(`${store.files('web').out}.2`));
+  const told: string[] = [];
+  store.follow('web', ['out'], ({ line }) => told.push(line));
+  await writeLines(store, 'web', 'new');
+  await eventually('the new line', () => told.includes('new'));
+  assert.deepEqual(told, ['new']);
+});
+
+test('an app that is closed and opened again goes on being followed', async (t) => {
+  const store = await opened(t);
+  const told: string[] = [];
+  const stop = store.follow('web', ['out'], ({ line }) => told.push(line));
+  await writeLines(store, 'web', 'first life');
+  store.close('web');
+  await store.open('web', OPTIONS);
+  await writeLines(store, 'web', 'second life');
+  await eventually('the second life', () => told.includes('second life'));
+  assert.deepEqual(told, ['first life', 'second life']);
+  stop();
+});
+
+test('who follows all apps hears one that is opened later', async (t) => {
+  const store = await opened(t);
+  const told: string[] = [];
+  store.follow(null, ['out', 'err'], ({ app, stream, line }) => told.push(`${app} ${stream} ${line}`));
+  await store.open('late', OPTIONS);
+  await writeLines(store, 'late', 'here');
+  await eventually('the line', () => told.length > 0);
+  assert.deepEqual(told, ['late out here']);
+});
+
+test('an app has both of its files or none', async (t) => {
+  const store = storeIn(t);
+  const { out, err } = store.files('web');
+  mkdirSync(err);
+  await assert.rejects(store.open('web', OPTIONS), { code: 'EISDIR' });
+  rmdirSync(err);
+  await store.open('web', OPTIONS);
+  assert.ok(existsSync(err), 'the second file was never opened');
+  await writeLines(store, 'web', 'here');
+  assert.equal(readFileSync(out, 'utf8'), 'here\n');
+});
