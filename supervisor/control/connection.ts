@@ -33,6 +33,7 @@ const requestSchema = v.object({
 
 interface Subscription {
   stop: () => void;
+  onRoom: () => void;
   readonly waiting: unknown[];
   dropped: number;
   isEnded: boolean;
@@ -62,8 +63,7 @@ export class ControlConnection {
       this.#flush();
     });
     this.#socket.once('close', () => {
-      for (const subscription of this.#subscriptions.values()) subscription.stop();
-      this.#subscriptions.clear();
+      for (const number of this.#subscriptions.keys()) this.#stop(number);
     });
   }
 
@@ -149,7 +149,7 @@ export class ControlConnection {
 
   async #subscribe(method: SubscriptionName, id: number | null, input: unknown, context: OperationContext): Promise<void> {
     const number = ++this.#lastSubscription;
-    const subscription: Subscription = { stop: () => {}, waiting: [], dropped: 0, isEnded: false };
+    const subscription: Subscription = { stop: () => {}, onRoom: () => {}, waiting: [], dropped: 0, isEnded: false };
     let isAnswered = false;
     const answer = (): void => {
       if (!isAnswered && id !== null) this.#send({ jsonrpc: '2.0', id, result: { subscription: number } });
@@ -159,7 +159,11 @@ export class ControlConnection {
     const sink: Sink<unknown> = {
       item: (item) => {
         answer();
-        this.#item(number, subscription, item);
+        if (this.#subscriptions.has(number)) this.#item(number, subscription, item);
+        return this.#hasRoom(number, subscription);
+      },
+      room: async () => {
+        if (!this.#hasRoom(number, subscription)) await new Promise<void>((resolve) => (subscription.onRoom = resolve));
       },
       end: () => {
         answer();
@@ -178,8 +182,13 @@ export class ControlConnection {
     }
   }
 
+  /** Who is gone is never full. */
+  #hasRoom(number: number, { waiting }: Subscription): boolean {
+    return !this.#subscriptions.has(number) || (this.#socket.writableLength < UNREAD_BYTES_MAX && waiting.length === 0);
+  }
+
   #item(number: number, subscription: Subscription, item: unknown): void {
-    if (this.#socket.writableLength < UNREAD_BYTES_MAX && subscription.waiting.length === 0) {
+    if (this.#hasRoom(number, subscription)) {
       this.#send({ jsonrpc: '2.0', method: 'item', params: { subscription: number, item } });
       return;
     }
@@ -194,6 +203,7 @@ export class ControlConnection {
       while (subscription.waiting.length > 0 && this.#socket.writableLength < UNREAD_BYTES_MAX) {
         this.#send({ jsonrpc: '2.0', method: 'item', params: { subscription: number, item: subscription.waiting.shift() } });
       }
+      if (this.#hasRoom(number, subscription)) subscription.onRoom();
       if (subscription.isEnded) this.#endOf(number, subscription);
     }
   }
@@ -202,15 +212,19 @@ export class ControlConnection {
     subscription.isEnded = true;
     if (subscription.waiting.length > 0) return;
     this.#send({ jsonrpc: '2.0', method: 'item', params: { subscription: number, end: true, dropped: subscription.dropped } });
-    subscription.stop();
-    this.#subscriptions.delete(number);
+    this.#stop(number);
   }
 
   #unsubscribe(params: unknown): void {
     const number = (params as { subscription?: unknown } | null)?.subscription;
-    if (typeof number !== 'number') return;
-    this.#subscriptions.get(number)?.stop();
+    if (typeof number === 'number') this.#stop(number);
+  }
+
+  #stop(number: number): void {
+    const subscription = this.#subscriptions.get(number);
     this.#subscriptions.delete(number);
+    subscription?.stop();
+    subscription?.onRoom();
   }
 
   #fail(id: number | null, code: number, error: CovetError): void {

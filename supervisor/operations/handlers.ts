@@ -25,7 +25,10 @@ export interface OperationContext {
 
 /** A subscription's sink; `end` closes it from the supervisor's side. */
 export interface Sink<T> {
-  item(item: T): void;
+  /** False when it is full: more than SUBSCRIPTION_ITEMS_MAX beyond that, and the oldest go. */
+  item(item: T): boolean;
+  /** Resolves when there is room, or when nobody listens any more. */
+  room(): Promise<void>;
   end(): void;
 }
 

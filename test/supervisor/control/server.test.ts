@@ -1,27 +1,14 @@
 /** The control socket against clients that do not read: what waits for them is bounded, and they keep nobody from ending. */
 import assert from 'node:assert/strict';
 import { once } from 'node:events';
-import { mkdtempSync, rmSync } from 'node:fs';
+import { writeFileSync } from 'node:fs';
 import { connect, createServer, type Socket } from 'node:net';
-import { tmpdir } from 'node:os';
-import { join } from 'node:path';
 import { test, type TestContext } from 'node:test';
 import { ControlConnection } from '../../../supervisor/control/connection.ts';
 import { ControlServer } from '../../../supervisor/control/server.ts';
-import { realEnv } from '../../../supervisor/env.ts';
-import { EventLog } from '../../../supervisor/event-log.ts';
 import type { SupervisorCore } from '../../../supervisor/supervisor.ts';
 import { eventually, within } from '../../promises/eventually.ts';
-
-/** As much of a supervisor as these conversations ask for. */
-function coreIn(t: TestContext, uid = process.getuid!()): SupervisorCore {
-  const folder = mkdtempSync(join(tmpdir(), 'covet-control-'));
-  t.after(() => rmSync(folder, { recursive: true, force: true }));
-  const real = realEnv();
-  const native = Object.assign(Object.create(real.native), { peerCredentials: () => ({ pid: process.pid, uid, gid: uid }) });
-  const env = { ...real, native, paths: { ...real.paths, control: join(folder, 'control.sock') } };
-  return { env, events: new EventLog(env), apps: new Map() } as unknown as SupervisorCore;
-}
+import { coreIn } from '../core.ts';
 
 /** Both ends of one conversation. */
 async function conversation(t: TestContext, core: SupervisorCore): Promise<{ client: Socket; served: Socket }> {
@@ -67,7 +54,7 @@ test('a client that does not read what it asked for does not keep the server fro
 });
 
 test('a client that is refused and stays does not keep the server from closing', async (t) => {
-  const core = coreIn(t, process.getuid!() + 1);
+  const core = coreIn(t, { uid: process.getuid!() + 1 });
   const server = new ControlServer(core);
   await server.listen();
   const client = connect({ path: core.env.paths.control, allowHalfOpen: true }).on('error', () => undefined);
@@ -75,4 +62,21 @@ test('a client that is refused and stays does not keep the server from closing',
   client.write('{"jsonrpc":"2.0","id":1,"method":"ping"}\n');
   await once(client, 'readable');
   await within('the server to close', server.close(), 5_000);
+});
+
+test('more of the last lines than may wait are all told to a client that reads slowly', async (t) => {
+  const core = coreIn(t, { apps: ['web'] });
+  const { out } = core.logs.files('web');
+  const count = 40_000;
+  writeFileSync(out, Array.from({ length: count }, (_, i) => `${i} ${'x'.repeat(200)}\n`).join(''));
+  const { client, served } = await conversation(t, core);
+  new ControlConnection(core, served, () => {}).begin();
+  client.pause();
+  client.write('{"jsonrpc":"2.0","id":1,"method":"logs","params":{"app":"web","streams":"out","lines":40000,"follow":false}}\n');
+  await eventually('the client to be far behind', () => served.writableLength > 1_000_000);
+  let text = '';
+  client.setEncoding('utf8').on('data', (piece: string) => (text += piece));
+  client.resume();
+  const last = await eventually('the end', () => /\{[^\n]*"end":true[^\n]*\}/.exec(text)?.[0]);
+  assert.deepEqual([JSON.parse(last).params.dropped, text.split('"line"').length - 1], [0, count]);
 });

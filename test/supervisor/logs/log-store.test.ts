@@ -3,9 +3,12 @@ import assert from 'node:assert/strict';
 import { existsSync, mkdirSync, readFileSync, rmdirSync, writeSync } from 'node:fs';
 import { test, type TestContext } from 'node:test';
 import type { LogStore } from '../../../supervisor/logs/log-store.ts';
+import { logs } from '../../../supervisor/operations/logs.ts';
+import type { Sink } from '../../../supervisor/operations/handlers.ts';
+import type { LogItem } from '../../../supervisor/protocol/operations.ts';
 import { closeAll, makePipe } from '../../native/pipe.ts';
 import { eventually } from '../../promises/eventually.ts';
-import { storeIn } from '../core.ts';
+import { coreIn, storeIn } from '../core.ts';
 
 const OPTIONS = { timestamps: false, bytesMax: 0, filesMax: 3, stallMs: 1_000 };
 
@@ -69,4 +72,23 @@ test('an app has both of its files or none', async (t) => {
   assert.ok(existsSync(err), 'the second file was never opened');
   await writeLines(store, 'web', 'here');
   assert.equal(readFileSync(out, 'utf8'), 'here\n');
+});
+
+test('between the last lines and those that follow nothing is lost and nothing told twice', async (t) => {
+  const core = coreIn(t, { apps: ['web'] });
+  await core.logs.open('web', OPTIONS);
+  await writeLines(core.logs, 'web', 'one', 'two', 'three');
+  const told: string[] = [];
+  const sink: Sink<LogItem> = {
+    item: ({ line }) => told.push(line) < 0, // full after each
+    room: async () => {
+      if (told.length === 2) await writeLines(core.logs, 'web', 'four'); // while the tail is told
+    },
+    end: () => {},
+  };
+  const stop = await logs({ core, progress: () => {} }, { app: 'web', streams: 'both', lines: 2, follow: true }, sink);
+  await writeLines(core.logs, 'web', 'five');
+  await eventually('the last line', () => told.includes('five'));
+  assert.deepEqual(told, ['two', 'three', 'four', 'five']);
+  stop();
 });
