@@ -5,6 +5,7 @@
 import type { Socket } from 'node:net';
 import * as v from 'valibot';
 import { HANDLERS, SUBSCRIPTIONS, type OperationContext, type Sink, type SubscriptionName } from '../operations/handlers.ts';
+import { parseInput } from '../operations/input.ts';
 import { CovetError, nearMatch } from '../protocol/errors.ts';
 import { OPERATIONS, type OperationName } from '../protocol/operations.ts';
 import {
@@ -133,16 +134,20 @@ export class ControlConnection {
   }
 
   async #run(method: OperationName, id: number | null, params: unknown): Promise<void> {
-    const input = v.safeParse(OPERATIONS[method].input, params ?? {});
-    if (!input.success) return this.#fail(id, -32_602, configError(input.issues[0]));
+    let input: unknown;
+    try {
+      input = parseInput(method, params);
+    } catch (error) {
+      return this.#fail(id, -32_602, asCovetError(error));
+    }
     const context: OperationContext = {
       core: this.#core,
       progress: (text) => id !== null && this.#send({ jsonrpc: '2.0', method: 'progress', params: { id, text } }),
     };
-    if (isSubscription(method)) return this.#subscribe(method, id, input.output, context);
+    if (isSubscription(method)) return this.#subscribe(method, id, input, context);
     // The table's type joins each name to its handler; an index over the union cannot show it.
     const handler = HANDLERS[method] as (context: OperationContext, input: unknown) => Promise<unknown>;
-    const result = await handler(context, input.output);
+    const result = await handler(context, input);
     if (id !== null) this.#send({ jsonrpc: '2.0', id, result });
     if (method === 'kill') this.#hangUp(() => this.#onKilled());
   }
@@ -245,12 +250,6 @@ function isOperation(method: string): method is OperationName {
 
 function isSubscription(method: OperationName): method is SubscriptionName {
   return Object.hasOwn(SUBSCRIPTIONS, method);
-}
-
-function configError(issue: v.BaseIssue<unknown>): CovetError {
-  const field = v.getDotPath(issue) ?? 'params';
-  if (issue.type === 'strict_object' && issue.expected === 'never') return new CovetError('COVET_ERR_CONFIG_UNKNOWN', { field, near: '' });
-  return new CovetError('COVET_ERR_CONFIG_FIELD', { field, expected: issue.message, got: issue.received });
 }
 
 function asCovetError(error: unknown): CovetError {
