@@ -18,7 +18,13 @@ export async function runForeground(core: SupervisorCore, text: string): Promise
     if (event.type === 'worker.exited' && !event.expected) lastEnd = event;
   });
   const say = (words: string): void => void process.stderr.write(`covet-pm: ${words}\n`);
-  const outlets = { out: new Outlet('stdout', process.stdout, say), err: new Outlet('stderr', process.stderr, say) };
+  // As a program that SIGPIPE ends: `run app.js | head` is over when head is. Its app drains first.
+  let hasReader = true;
+  const onGone = (): void => {
+    hasReader = false;
+    void core.stopAll('nobody reads its output any more');
+  };
+  const outlets = { out: new Outlet('stdout', process.stdout, say, onGone), err: new Outlet('stderr', process.stderr, say, onGone) };
   // Its log files are open by then, and nothing is in them yet: a worker's first state comes before its first word.
   let isFollowed = false;
   core.events.on('event', (event) => {
@@ -49,6 +55,7 @@ export async function runForeground(core: SupervisorCore, text: string): Promise
   if ((core.apps.get(config.name)?.plan.phase ?? 'stopped') !== 'stopped') await ended;
   await core.logs.flush(config.name);
   await Promise.all([outlets.out.end(), outlets.err.end()]);
+  if (!hasReader) return 128 + constants.signals.SIGPIPE;
   return wasSignalled ? EXIT.done : exitCode(lastEnd);
 }
 

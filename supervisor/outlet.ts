@@ -20,15 +20,22 @@ export class Outlet {
   #waiting: string[] = [];
   #waitingChars = 0;
   #dropped = 0;
+  /** Its reader left (EPIPE). */
+  #isGone = false;
 
-  constructor(name: string, stream: Writable, say: (text: string) => void) {
+  constructor(name: string, stream: Writable, say: (text: string) => void, onGone: () => void) {
     this.#name = name;
     this.#stream = stream;
     this.#say = say;
     stream.on('drain', () => this.#drained());
+    stream.on('error', () => {
+      this.#isGone = true;
+      onGone();
+    });
   }
 
   line(text: string): void {
+    if (this.#isGone) return;
     if (!this.#isFull) return this.#write(`${text}\n`);
     if (this.#dropped === 0 && this.#waiting.length < WAITING_LINES_MAX && this.#waitingChars + text.length <= WAITING_CHARS_MAX) {
       this.#waiting.push(text);
@@ -40,6 +47,7 @@ export class Outlet {
 
   /** Resolves when every line is written, or nobody took them in time: those count as dropped. */
   async end(): Promise<void> {
+    if (this.#isGone) return;
     const isWritten = this.#written().then(() => true);
     let timer: NodeJS.Timeout | undefined;
     const isLate = new Promise<false>((resolve) => (timer = setTimeout(() => resolve(false), END_MS)));

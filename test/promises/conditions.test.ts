@@ -39,6 +39,15 @@ async function ask(served: Served, token: string): Promise<number> {
   }
 }
 
+/** The app may have failed since it was looked at, and its workers have been ended with it. */
+function killIfThere(pid: number): void {
+  try {
+    process.kill(pid, 'SIGKILL');
+  } catch (error) {
+    if ((error as NodeJS.ErrnoException).code !== 'ESRCH') throw error;
+  }
+}
+
 describe('conditions of a listener', () => {
   test('after stop a connect is refused, and after start it is answered', async (t) => {
     const served = await Served.start(t, { app: 'http.cjs' });
@@ -81,7 +90,7 @@ describe('conditions of a listener', () => {
     const fail = async (): Promise<boolean> => {
       const app = await served.home.app();
       if (app.status === 'failed') return true;
-      for (const { pid, state } of app.workers) if (pid !== 0 && state === 'ready') process.kill(pid, 'SIGKILL');
+      for (const { pid, state } of app.workers) if (pid !== 0 && state === 'ready') killIfThere(pid);
       return false;
     };
     await eventually('the app to fail', fail);

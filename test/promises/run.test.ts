@@ -130,4 +130,15 @@ describe('run', () => {
     const result = await resultOf(child, 'run');
     assert.equal(result.code, 137, said(result));
   });
+
+  test('when nobody reads its output any more the app drains and it ends as SIGPIPE would end it', async (t) => {
+    const { child, home } = await run(t, 'floods-output.cjs');
+    await within('the first line', once(child.stdout!, 'data'));
+    const ended = resultOf(child, 'run');
+    child.stdout!.destroy();
+    const result = await ended;
+    assert.equal(result.code, 141, said(result));
+    assert.doesNotMatch(result.stderr, /EPIPE/);
+    await home.assertNothingLeft();
+  });
 });

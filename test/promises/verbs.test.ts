@@ -30,7 +30,9 @@ async function ready(home: Home): Promise<string> {
 describe('verbs that meet', () => {
   test('scaled down and up again within a drain, every slot serves', async (t) => {
     const { home } = await started(t, 4);
-    const [down, up] = await Promise.all([home.covet('scale', 'web', '2'), home.covet('scale', 'web', '4')]);
+    const scaledDown = home.covet('scale', 'web', '2');
+    await eventually('two workers to be wanted', async () => (await home.app()).wanted === 2);
+    const [down, up] = await Promise.all([scaledDown, home.covet('scale', 'web', '4')]);
     assert.deepEqual([down.code, up.code], [0, 0], `${said(down)} ${said(up)}`);
     await eventually('four ready workers', async () => (await ready(home)) === 'online 4/4');
   });

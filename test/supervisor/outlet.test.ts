@@ -33,7 +33,12 @@ let outlet: Outlet;
 beforeEach(() => {
   stream = new Unread({ highWaterMark: 1_024 });
   said = [];
-  outlet = new Outlet('stdout', stream, (text) => said.push(text));
+  outlet = new Outlet(
+    'stdout',
+    stream,
+    (text) => said.push(text),
+    () => {},
+  );
 });
 
 test('lines that waited for their reader come in order, none lost', async () => {
@@ -49,7 +54,12 @@ test('what nobody reads is bounded, by lines and by size, and said with its coun
   for (const text of ['', 'x'.repeat(1_000_000)]) {
     stream = new Unread({ highWaterMark: 1 });
     said = [];
-    outlet = new Outlet('stdout', stream, (words) => said.push(words));
+    outlet = new Outlet(
+      'stdout',
+      stream,
+      (words) => said.push(words),
+      () => {},
+    );
     const total = text === '' ? 200_000 : 40;
     for (let i = 0; i < total; i++) outlet.line(text);
     assert.deepEqual(said, ['stdout is not read: its lines are dropped until it is']);
