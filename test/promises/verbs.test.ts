@@ -127,6 +127,8 @@ describe('a worker', () => {
       env: { PORT: String(port) },
       ...SHORT,
       instances: 1,
+      // It is killed each time it has served: without a limit it would be started for ever.
+      restart: { delayMs: 10, delayMaxMs: 10, max: 1 },
     });
     const { reason } = await events.waitFor('worker.misbehaved', (event) => event.app === 'hostile');
     assert.match(reason, /another descriptor/);
