@@ -1,7 +1,9 @@
 /** doctor: what the host allows (each thing tried, not guessed), what each app got and why, and what to change. */
 import { readFileSync } from 'node:fs';
+import type { App } from '../apps/app.ts';
 import { readCpuGrant } from '../host/cpu-grant.ts';
 import { maxInstances } from '../host/pin-policy.ts';
+import type { Listener } from '../listeners/listener.ts';
 import type { DoctorFinding } from '../protocol/operations.ts';
 import type { SupervisorCore } from '../supervisor.ts';
 import type { Handler } from './handlers.ts';
@@ -100,11 +102,17 @@ function apps(core: SupervisorCore): DoctorFinding[] {
           `${app.name}: listeners`,
           core.registry
             .of(app.name)
-            .map((listener) => `${listener.key} by ${listener.dispatch}, ${listener.condition}`)
+            .map((listener) => `${listener.key} by ${listener.dispatch}${because(app, listener)}, ${listener.condition}`)
             .join('; ') || 'none',
         ),
     app.pins.on ? ok(`${app.name}: pinning`, app.pins.why) : note(`${app.name}: pinning`, `off: ${app.pins.why}`, ''),
   ]);
+}
+
+/** Why a listener is not as on other hosts. */
+function because({ config }: App, listener: Listener): string {
+  if (listener.dispatch !== 'hash') return '';
+  return config.reuseportBpf === 'off' ? ' (reuseportBpf: off)' : ' (the kernel refuses the program)';
 }
 
 function read(path: string): string | null {
