@@ -2,6 +2,7 @@
  * Which connections this thread has, by kind: what a drain has to finish. Kept from the app's first connection on, so it must cost next
  * to nothing: one object per connection, one pointer per request, and net.Server's emit() wrapped on its prototype, where no listener of
  * ours is ever seen by the app. A connection hangs on its socket by a symbol: in a WeakMap it cost a fifth of the worker's time, in GC.
+ * Nothing is done when one closes, until a drain watches (swept-list.ts says why).
  *
  *   connection ──► raw ─┬─ http.Server ─────► http1 ── 'upgrade' ──► websocket, or raw for another protocol
  *                       └─ 'session' ───────► http2
@@ -53,6 +54,11 @@ export class Connection {
     return this.response !== null && !this.response.closed;
   }
 
+  /** As Node says it: closed, and 'close' comes by the next tick. What is not a stream of Node's only knows that it is destroyed. */
+  get isGone(): boolean {
+    return this.socket.closed ?? this.socket.destroyed;
+  }
+
   get isEventStream(): boolean {
     return this.isAnswering && /^content-type:\s*text\/event-stream/im.test(sentHead(this.response!) ?? '');
   }
@@ -76,7 +82,7 @@ function onClose(this: Known): void {
 export class Connections {
   readonly #servers: Servers;
   #latest: Connection | null = null;
-  watcher: ConnectionWatcher | null = null;
+  #watcher: ConnectionWatcher | null = null;
 
   constructor(servers: Servers) {
     this.#servers = servers;
@@ -98,9 +104,14 @@ export class Connections {
     });
   }
 
+  /** From now on the end of each connection is told at once. */
+  watchWith(watcher: ConnectionWatcher): void {
+    this.#watcher = watcher;
+    for (const { connections } of this.#servers.live) for (const { socket } of connections) socket.on('close', onClose);
+  }
+
   gone(connection: Connection): void {
-    this.#servers.removeConnection(connection.record, connection);
-    this.watcher?.onGone(connection);
+    this.#watcher?.onGone(connection);
   }
 
   /** The connection that `accept` made the server emit. */
@@ -136,16 +147,16 @@ export class Connections {
     (socket as Known)[CONNECTION] = connection;
     this.#servers.addConnection(record, connection);
     this.#latest = connection;
-    socket.on('close', onClose);
+    if (this.#watcher !== null) socket.on('close', onClose);
   }
 
   /** The app gave a server's connection to another server, as protocol sniffers do. */
   #passedOn(connection: Connection, record: ServerRecord): void {
-    this.#servers.removeConnection(connection.record, connection);
+    this.#latest = connection;
+    if (connection.record === record) return;
     connection.record = record;
     if (connection.kind === 'raw' && record.isHttp1) connection.kind = 'http1';
     this.#servers.addConnection(record, connection);
-    this.#latest = connection;
   }
 
   #secured(secure: Socket): void {
@@ -181,6 +192,6 @@ export class Connections {
       connection.isInherited = false;
       connection.carrier.setTimeout((connection.record.server as HttpServer).timeout ?? 0);
     }
-    this.watcher?.onRequest(connection, response);
+    this.#watcher?.onRequest(connection, response);
   }
 }

@@ -6,6 +6,7 @@ import type { Server } from 'node:net';
 import type { Connection } from './connections.ts';
 import { handleOf, replaceHandle, type ListeningHandle, type StreamHandle } from './node-internals.ts';
 import type { Report } from './report.ts';
+import { SweptList } from './swept-list.ts';
 
 export interface ServerRecord {
   readonly server: Server;
@@ -15,7 +16,9 @@ export interface ServerRecord {
   listener: string | null;
   isListening: boolean;
   isLent: boolean;
-  readonly connections: Set<Connection>;
+  /** Whether it is among the live ones of its `Servers`. */
+  isLive: boolean;
+  readonly connections: SweptList<Connection>;
 }
 
 const RECORD = Symbol('covet-pm.server');
@@ -25,7 +28,7 @@ export class Servers {
   readonly #report: Report;
   readonly #listening = new Map<string, ServerRecord>();
   /** With open connections or a listener. */
-  readonly #live = new Set<ServerRecord>();
+  readonly #live = new SweptList<ServerRecord>((record) => !(record.isLive = record.isListening || record.connections.size > 0));
 
   constructor(report: Report) {
     this.#report = report;
@@ -41,7 +44,8 @@ export class Servers {
       listener: null,
       isListening: false,
       isLent: false,
-      connections: new Set(),
+      isLive: false,
+      connections: new SweptList((connection) => connection.isGone || connection.record !== record),
     };
     (server as Known)[RECORD] = record;
     return record;
@@ -65,7 +69,7 @@ export class Servers {
     record.isListening = true;
     record.isLent = isLent;
     this.#listening.set(listener, record);
-    this.#live.add(record);
+    this.#keep(record);
     this.tellListening(record);
   }
 
@@ -80,22 +84,18 @@ export class Servers {
     if (record?.listener == null || !record.isListening) return;
     record.isListening = false;
     if (this.#listening.get(record.listener) === record) this.#listening.delete(record.listener);
-    this.#forgetIfDone(record);
     this.#report.tell({ t: 'closed', listener: record.listener });
   }
 
   addConnection(record: ServerRecord, connection: Connection): void {
     record.connections.add(connection);
-    if (!record.isListening) this.#live.add(record);
+    this.#keep(record);
   }
 
-  removeConnection(record: ServerRecord, connection: Connection): void {
-    record.connections.delete(connection);
-    this.#forgetIfDone(record);
-  }
-
-  #forgetIfDone(record: ServerRecord): void {
-    if (!record.isListening && record.connections.size === 0) this.#live.delete(record);
+  #keep(record: ServerRecord): void {
+    if (record.isLive) return;
+    record.isLive = true;
+    this.#live.add(record);
   }
 }
 
