@@ -26,6 +26,8 @@ const ENTRIES = [
 /** Which files of other folders a file may import; the first pattern that fits the importer decides. */
 const MAY_IMPORT: readonly (readonly [from: RegExp, to: RegExp])[] = [
   [/^dashboard\/index\.ts$/, /^(dashboard|supervisor\/protocol)\/|^supervisor\/embedded\.ts$/],
+  // What the host allows is the same without a supervisor.
+  [/^dashboard\/cli\/commands\/doctor\.ts$/, /^(dashboard|supervisor\/protocol|native)\/|^supervisor\/host\/findings\.ts$/],
   [/^dashboard\/(launch|cli\/commands\/run)\.ts$/, /^(dashboard|supervisor\/protocol|native)\//],
   [/^dashboard\//, /^(dashboard|supervisor\/protocol)\//],
   [/^worker\//, /^(worker|supervisor\/protocol|native)\//],

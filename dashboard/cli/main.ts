@@ -5,9 +5,10 @@
 import { Command } from 'commander';
 import { changeCommands, scaleCommand } from './commands/change.ts';
 import { command, COMMON_FLAGS, Said, type Invocation } from './commands/command.ts';
+import { doctorCommand } from './commands/doctor.ts';
 import { eventsCommand, logsCommand } from './commands/follow.ts';
 import { jlistCommand, listCommand } from './commands/list.ts';
-import { describeCommand, doctorCommand, pingCommand } from './commands/read.ts';
+import { describeCommand, pingCommand } from './commands/read.ts';
 import { runCommand } from './commands/run.ts';
 import { startCommand } from './commands/start.ts';
 import { killCommand, resurrectCommand } from './commands/supervisor.ts';

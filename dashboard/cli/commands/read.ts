@@ -1,8 +1,7 @@
-/** `describe`, `ping` and `doctor`: ask once, print. */
+/** `describe` and `ping`: ask once, print. */
 import type { Command } from 'commander';
 import { OPERATIONS } from '../../../supervisor/protocol/operations.ts';
 import { printDescribe } from '../print/describe.ts';
-import { printDoctor } from '../print/doctor.ts';
 import { printPing } from '../print/ping.ts';
 import { print, printJson, terminalStyle } from '../terminal.ts';
 import { command, type Invocation, type NoOptions, type Runner } from './command.ts';
@@ -25,10 +24,6 @@ export function pingCommand(invocation: Invocation, run: Runner<NoOptions> = run
   return command('ping', OPERATIONS.ping.summary).action(() => run({}, invocation));
 }
 
-export function doctorCommand(invocation: Invocation, run: Runner<NoOptions> = runDoctor): Command {
-  return command('doctor', OPERATIONS.doctor.summary).action(() => run({}, invocation));
-}
-
 async function runDescribe(options: DescribeOptions, { json, noColour }: Invocation): Promise<void> {
   const view = await withClient((client) => client.describe(options, { deadlineMs: READ_DEADLINE_MS }));
   if (json) printJson(view);
@@ -39,10 +34,4 @@ async function runPing(_: NoOptions, { json, quiet }: Invocation): Promise<void>
   const view = await withClient((client) => client.ping({}, { deadlineMs: READ_DEADLINE_MS }));
   if (json) printJson(view);
   else if (!quiet) print(printPing(view));
-}
-
-async function runDoctor(_: NoOptions, { json, noColour }: Invocation): Promise<void> {
-  const view = await withClient((client) => client.doctor({}, { deadlineMs: READ_DEADLINE_MS }));
-  if (json) printJson(view);
-  else print(printDoctor(view, terminalStyle(noColour)));
 }

@@ -4,12 +4,13 @@
  */
 import assert from 'node:assert/strict';
 import { spawn, type ChildProcess } from 'node:child_process';
-import { chmodSync, mkdirSync, mkdtempSync, rmSync, writeFileSync } from 'node:fs';
+import { chmodSync, mkdirSync, mkdtempSync, readdirSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { test, type TestContext } from 'node:test';
 import { packageRoot } from '../../../native/index.ts';
 import { FakeSupervisor, type Peer } from '../fake-supervisor.ts';
+import type { DoctorView } from '../../../supervisor/protocol/operations.ts';
 import { app, describeView, list, stopView } from '../views.ts';
 
 const BIN = join(packageRoot(), 'dist', 'covet-pm.cjs');
@@ -62,7 +63,7 @@ test('without a supervisor list is empty and exits 3, kill has nothing to do, th
   assert.deepEqual(await run(home, ['jlist']), { code: 3, stdout: '[]\n', stderr: '' });
   assert.equal((await run(home, ['ls'])).code, 3);
   assert.deepEqual(await run(home, ['kill']), { code: 0, stdout: '', stderr: 'No supervisor runs.\n' });
-  for (const argv of [['ping'], ['stop', 'web'], ['logs', 'web'], ['doctor'], ['events']]) {
+  for (const argv of [['ping'], ['stop', 'web'], ['logs', 'web'], ['events']]) {
     assert.deepEqual(await run(home, argv), {
       code: 3,
       stdout: '',
@@ -71,15 +72,38 @@ test('without a supervisor list is empty and exits 3, kill has nothing to do, th
   }
 });
 
+test('without a supervisor doctor says what the host allows, and starts none', async (t) => {
+  const home = emptyHome(t);
+  const { code, stdout, stderr } = await run(home, ['doctor', '--json']);
+  assert.equal(code, 0, stderr);
+  assert.equal(stderr, '');
+  const { apiVersion, findings } = JSON.parse(stdout) as DoctorView;
+  assert.equal(apiVersion, 1);
+  const found = new Map(findings.map((finding) => [finding.what, finding]));
+  for (const what of ['reuseport program (classic BPF)', 'eBPF', 'io_uring', 'pidfd', 'ptrace scope', 'open files', 'CPUs'])
+    assert.ok(found.get(what)?.found, `${what} in ${stdout}`);
+  assert.equal(found.get('Node')?.found, process.versions.node);
+  assert.equal(found.get('home')?.found, home);
+  assert.equal(found.get('supervisor')?.found, 'none runs');
+  assert.equal(found.has('covet-init'), false);
+  const printed = await run(home, ['doctor']);
+  assert.equal(printed.code, 0, printed.stderr);
+  assert.match(printed.stdout, /^[✔•!] eBPF +\S/m);
+  assert.match(printed.stdout, /^• supervisor +none runs\n +So nothing is known of apps\./m);
+  assert.deepEqual(readdirSync(home), [], 'it made something in its home');
+});
+
 test('data goes to stdout, also from a command with flags that only the full CLI knows', async (t) => {
   const server = await fake(t, {
     list: (peer) => peer.answer(list(app())),
     describe: (peer) => peer.answer(describeView()),
+    doctor: (peer) => peer.answer({ apiVersion: 1, findings: [{ level: 'ok', what: 'covet-init', found: 'pid 7', advice: '' }] }),
     stop: (peer) => peer.answer(stopView()),
   });
   assert.match((await run(server.home, ['list'])).stdout, /^name .*\nweb +online/);
   assert.equal(JSON.parse((await run(server.home, ['list', '--json'])).stdout).apps[0].name, 'web');
   assert.match((await run(server.home, ['describe', 'web', '--show-env'])).stdout, /^web {2}online/);
+  assert.equal((await run(server.home, ['doctor'])).stdout, '✔ covet-init  pid 7\n');
   assert.deepEqual(await run(server.home, ['stop', 'web', '-q']), { code: 0, stdout: '', stderr: '' });
   assert.match((await run(server.home, ['stop', 'web', '--deadline', '5000'])).stdout, /^web is stopped\./);
   assert.match((await run(server.home, ['list'], { env: { FORCE_COLOR: '1' } })).stdout, /\u001b\[32monline/);

@@ -1,0 +1,48 @@
+/**
+ * `doctor`: asks the supervisor; where none runs, and none is started for it, this process looks at the host by itself, for the
+ * supervisor would find the same. Of apps nothing is known then.
+ */
+import type { Command } from 'commander';
+import { native, type Native } from '../../../native/index.ts';
+import { CovetError } from '../../../supervisor/protocol/errors.ts';
+import { OPERATIONS, type DoctorView } from '../../../supervisor/protocol/operations.ts';
+import { callerPaths } from '../../connection.ts';
+import { connectIfThere } from '../../launch.ts';
+import { printDoctor } from '../print/doctor.ts';
+import { print, printJson, terminalStyle } from '../terminal.ts';
+import { command, type Invocation, type NoOptions, type Runner } from './command.ts';
+import { READ_DEADLINE_MS } from './operation.ts';
+
+export function doctorCommand(invocation: Invocation, run: Runner<NoOptions> = runDoctor): Command {
+  return command('doctor', `${OPERATIONS.doctor.summary} Without a supervisor too.`).action(() => run({}, invocation));
+}
+
+async function runDoctor(_: NoOptions, { json, noColour }: Invocation): Promise<void> {
+  const view = await look();
+  if (json) printJson(view);
+  else print(printDoctor(view, terminalStyle(noColour)));
+}
+
+async function look(): Promise<DoctorView> {
+  const client = await connectIfThere();
+  if (client === null) return lookAlone();
+  try {
+    return await client.doctor({}, { deadlineMs: READ_DEADLINE_MS });
+  } finally {
+    client.close();
+  }
+}
+
+async function lookAlone(): Promise<DoctorView> {
+  const { hostFindings, note } = await import('../../../supervisor/host/findings.ts');
+  const none = note('supervisor', 'none runs', 'So nothing is known of apps. `covet-pm start app.js` starts one.');
+  return { apiVersion: 1, findings: [...hostFindings(addon(), callerPaths().home), none] };
+}
+
+function addon(): Native {
+  try {
+    return native();
+  } catch (error) {
+    throw new CovetError('COVET_ERR_NATIVE_MISSING', { reason: (error as Error).message }, { cause: error });
+  }
+}

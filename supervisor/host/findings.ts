@@ -1,0 +1,97 @@
+/**
+ * What the host allows, each thing tried and not guessed, and what to change. Knows of no supervisor: `doctor` asks it in the supervisor's
+ * process, and in its own where none runs.
+ */
+import { readFileSync } from 'node:fs';
+import type { Native } from '../../native/index.ts';
+import type { DoctorFinding } from '../protocol/operations.ts';
+import { readCpuGrant } from './cpu-grant.ts';
+import { maxInstances } from './pin-policy.ts';
+
+const NOFILE_ADVISED = 65_536;
+const SOMAXCONN_ADVISED = 4_096;
+
+/** As this very process may; `home` is where the supervisor's files lie, or would. */
+export function hostFindings(native: Native, home: string): DoctorFinding[] {
+  return [...kernel(native), ...limits(), ...runtime(native, home)];
+}
+
+export const ok = (what: string, found: string): DoctorFinding => ({ level: 'ok', what, found, advice: '' });
+export const note = (what: string, found: string, advice: string): DoctorFinding => ({ level: 'note', what, found, advice });
+const warning = (what: string, found: string, advice: string): DoctorFinding => ({ level: 'warning', what, found, advice });
+
+function kernel(native: Native): DoctorFinding[] {
+  const probe = native.probe();
+  const allowed = (what: string, result: string, advice: string, bad: typeof note): DoctorFinding =>
+    result === 'ok' ? ok(what, 'allowed') : bad(what, `refused (${result})`, advice);
+  return [
+    allowed(
+      'reuseport program (classic BPF)',
+      probe.reuseportBpf,
+      'Without it a reload shares sockets between old and new workers and a hung worker keeps its share. Allow setsockopt SO_ATTACH_REUSEPORT_CBPF.',
+      warning,
+    ),
+    allowed('eBPF', probe.ebpf, 'Load-aware dispatch needs CAP_BPF; without it the kernel spreads by chance.', note),
+    allowed('io_uring', probe.ioUring, 'The epoll back end is used; nothing to do.', note),
+    allowed('pidfd', probe.pidfd, 'Linux 5.3 or later is needed.', warning),
+    allowed(
+      'exit status of adopted workers (PIDFD_INFO_EXIT)',
+      probe.pidfdInfoExit,
+      'Before Linux 6.15 the exit status of a worker that ends while no supervisor runs may be unknown.',
+      note,
+    ),
+    probe.ptraceScope <= 1
+      ? ok('ptrace scope', String(probe.ptraceScope))
+      : note(
+          'ptrace scope',
+          String(probe.ptraceScope),
+          'Recovering sockets from workers after a double fault needs kernel.yama.ptrace_scope ≤ 1.',
+        ),
+    ...sysctl('net.core.somaxconn', '/proc/sys/net/core/somaxconn', SOMAXCONN_ADVISED, "A listener's backlog is capped by it; raise it to"),
+  ];
+}
+
+function sysctl(name: string, path: string, advised: number, advice: string): DoctorFinding[] {
+  const value = Number(read(path) ?? Number.NaN);
+  if (Number.isNaN(value)) return [];
+  return [value >= advised ? ok(name, String(value)) : note(name, String(value), `${advice} ${advised}.`)];
+}
+
+function limits(): DoctorFinding[] {
+  const row = /^Max open files\s+(\S+)\s+(\S+)/m.exec(read('/proc/self/limits') ?? '');
+  const hard = row?.[2] === 'unlimited' ? Infinity : Number(row?.[2] ?? 0);
+  const found = `soft ${row?.[1] ?? '?'}, hard ${row?.[2] ?? '?'}`;
+  return [
+    hard >= NOFILE_ADVISED
+      ? ok('open files', found)
+      : warning(
+          'open files',
+          found,
+          `Workers may run out of descriptors; raise the hard limit to ${NOFILE_ADVISED} (LimitNOFILE= in a unit).`,
+        ),
+  ];
+}
+
+function runtime(native: Native, home: string): DoctorFinding[] {
+  const grant = readCpuGrant(native);
+  const cpus = `${grant.allowed.length} allowed (${grant.allowed.join(',')})${grant.quota === null ? '' : `, quota ${grant.quota}`}: -i max is ${maxInstances(grant)}`;
+  const [major = 0] = process.versions.node.split('.').map(Number);
+  return [
+    ok('CPUs', cpus),
+    major >= 22
+      ? ok('Node', process.versions.node)
+      : note('Node', process.versions.node, 'Node 20 is past its end of life; 22 and later also cache compiled code and run TypeScript.'),
+    ok('home', home),
+    process.getuid!() === 0
+      ? note('user', 'root', 'Workers run as root unless their config names a `uid`.')
+      : ok('user', `uid ${process.getuid!()}`),
+  ];
+}
+
+function read(path: string): string | null {
+  try {
+    return readFileSync(path, 'utf8');
+  } catch {
+    return null; // hidden in this container
+  }
+}
