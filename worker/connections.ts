@@ -2,7 +2,6 @@
  * Which connections this thread has, by kind: what a drain has to finish. Kept from the app's first connection on, so it must cost next
  * to nothing: one object per connection, one pointer per request, and net.Server's emit() wrapped on its prototype, where no listener of
  * ours is ever seen by the app. A connection hangs on its socket by a symbol: in a WeakMap it cost a fifth of the worker's time, in GC.
- * Nothing is done when one closes, until a drain watches (swept-list.ts says why).
  *
  *   connection ──► raw ─┬─ http.Server ─────► http1 ── 'upgrade' ──► websocket, or raw for another protocol
  *                       └─ 'session' ───────► http2
@@ -12,6 +11,7 @@ import { EventEmitter } from 'node:events';
 import type { IncomingMessage, Server as HttpServer, ServerResponse } from 'node:http';
 import type { Http2Session } from 'node:http2';
 import { Server, type Socket } from 'node:net';
+import type { Listed } from './connection-list.ts';
 import { FrameTracker, trackFrames } from './websocket-frames.ts';
 import { sentHead, socketUnder } from './node-internals.ts';
 import type { ServerRecord, Servers } from './servers.ts';
@@ -21,7 +21,7 @@ export type ConnectionKind = 'http1' | 'http2' | 'websocket' | 'raw';
 /** As what a drain has counted a connection; it may still be open for a moment. */
 export type Ending = 'handedOver' | 'drained' | 'idleClosed' | 'cut';
 
-export class Connection {
+export class Connection implements Listed {
   /** What the kernel has. */
   readonly socket: Socket;
   /** What the app has: the same, or the TLSSocket on it. */
@@ -37,6 +37,7 @@ export class Connection {
   ending: Ending | null = null;
   /** Given to us by another worker: it is between messages until its next request. */
   isInherited = false;
+  place = -1;
 
   readonly owner: Connections;
 
@@ -52,11 +53,6 @@ export class Connection {
   /** A request is being read or answered. What the parser holds of the next one is not in here: see drain-http1.ts. */
   get isAnswering(): boolean {
     return this.response !== null && !this.response.closed;
-  }
-
-  /** As Node says it: closed, and 'close' comes by the next tick. What is not a stream of Node's only knows that it is destroyed. */
-  get isGone(): boolean {
-    return this.socket.closed ?? this.socket.destroyed;
   }
 
   get isEventStream(): boolean {
@@ -82,7 +78,7 @@ function onClose(this: Known): void {
 export class Connections {
   readonly #servers: Servers;
   #latest: Connection | null = null;
-  #watcher: ConnectionWatcher | null = null;
+  watcher: ConnectionWatcher | null = null;
 
   constructor(servers: Servers) {
     this.#servers = servers;
@@ -104,14 +100,9 @@ export class Connections {
     });
   }
 
-  /** From now on the end of each connection is told at once. */
-  watchWith(watcher: ConnectionWatcher): void {
-    this.#watcher = watcher;
-    for (const { connections } of this.#servers.live) for (const { socket } of connections) socket.on('close', onClose);
-  }
-
   gone(connection: Connection): void {
-    this.#watcher?.onGone(connection);
+    this.#servers.removeConnection(connection.record, connection);
+    this.watcher?.onGone(connection);
   }
 
   /** The connection that `accept` made the server emit. */
@@ -147,16 +138,16 @@ export class Connections {
     (socket as Known)[CONNECTION] = connection;
     this.#servers.addConnection(record, connection);
     this.#latest = connection;
-    if (this.#watcher !== null) socket.on('close', onClose);
+    socket.on('close', onClose);
   }
 
   /** The app gave a server's connection to another server, as protocol sniffers do. */
   #passedOn(connection: Connection, record: ServerRecord): void {
-    this.#latest = connection;
-    if (connection.record === record) return;
+    this.#servers.removeConnection(connection.record, connection);
     connection.record = record;
     if (connection.kind === 'raw' && record.isHttp1) connection.kind = 'http1';
     this.#servers.addConnection(record, connection);
+    this.#latest = connection;
   }
 
   #secured(secure: Socket): void {
@@ -192,6 +183,6 @@ export class Connections {
       connection.isInherited = false;
       connection.carrier.setTimeout((connection.record.server as HttpServer).timeout ?? 0);
     }
-    this.#watcher?.onRequest(connection, response);
+    this.watcher?.onRequest(connection, response);
   }
 }

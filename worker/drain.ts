@@ -87,7 +87,7 @@ export class Drain implements ConnectionWatcher {
     for (const record of [...servers.listening]) {
       if (!record.isLent || this.#order.stopAccepting.includes(record.listener ?? '')) stopAccepting(record.server);
     }
-    connections.watchWith(this);
+    connections.watcher = this;
     this.#http1.begin(servers.live);
     this.#streams.begin(this.#open().filter(isStream));
     for (const connection of this.#open()) if (connection.isAnswering) this.#http1.onRequest(connection, connection.response!);

@@ -3,10 +3,10 @@
  * connections may outlive it. A server that never listens but is given connections by the app has a record without a listener.
  */
 import type { Server } from 'node:net';
+import { ConnectionList } from './connection-list.ts';
 import type { Connection } from './connections.ts';
 import { handleOf, replaceHandle, type ListeningHandle, type StreamHandle } from './node-internals.ts';
 import type { Report } from './report.ts';
-import { SweptList } from './swept-list.ts';
 
 export interface ServerRecord {
   readonly server: Server;
@@ -16,9 +16,7 @@ export interface ServerRecord {
   listener: string | null;
   isListening: boolean;
   isLent: boolean;
-  /** Whether it is among the live ones of its `Servers`. */
-  isLive: boolean;
-  readonly connections: SweptList<Connection>;
+  readonly connections: ConnectionList<Connection>;
 }
 
 const RECORD = Symbol('covet-pm.server');
@@ -28,7 +26,7 @@ export class Servers {
   readonly #report: Report;
   readonly #listening = new Map<string, ServerRecord>();
   /** With open connections or a listener. */
-  readonly #live = new SweptList<ServerRecord>((record) => !(record.isLive = record.isListening || record.connections.size > 0));
+  readonly #live = new Set<ServerRecord>();
 
   constructor(report: Report) {
     this.#report = report;
@@ -44,8 +42,7 @@ export class Servers {
       listener: null,
       isListening: false,
       isLent: false,
-      isLive: false,
-      connections: new SweptList((connection) => connection.isGone || connection.record !== record),
+      connections: new ConnectionList(),
     };
     (server as Known)[RECORD] = record;
     return record;
@@ -69,7 +66,7 @@ export class Servers {
     record.isListening = true;
     record.isLent = isLent;
     this.#listening.set(listener, record);
-    this.#keep(record);
+    this.#live.add(record);
     this.tellListening(record);
   }
 
@@ -84,18 +81,22 @@ export class Servers {
     if (record?.listener == null || !record.isListening) return;
     record.isListening = false;
     if (this.#listening.get(record.listener) === record) this.#listening.delete(record.listener);
+    this.#forgetIfDone(record);
     this.#report.tell({ t: 'closed', listener: record.listener });
   }
 
   addConnection(record: ServerRecord, connection: Connection): void {
     record.connections.add(connection);
-    this.#keep(record);
+    if (!record.isListening) this.#live.add(record);
   }
 
-  #keep(record: ServerRecord): void {
-    if (record.isLive) return;
-    record.isLive = true;
-    this.#live.add(record);
+  removeConnection(record: ServerRecord, connection: Connection): void {
+    record.connections.delete(connection);
+    this.#forgetIfDone(record);
+  }
+
+  #forgetIfDone(record: ServerRecord): void {
+    if (!record.isListening && record.connections.size === 0) this.#live.delete(record);
   }
 }
 
