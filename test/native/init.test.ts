@@ -1,5 +1,6 @@
 /** covet-init as a supervisor sees it: what its wire promises, verb by verb, with this process as the supervisor. */
 import assert from 'node:assert/strict';
+import { execFileSync } from 'node:child_process';
 import { once } from 'node:events';
 import {
   chmodSync,
@@ -188,10 +189,23 @@ test('one half is a single socket without a program or guard', async (t) => {
 
 test('what was accepted inherits TCP_NODELAY and SO_KEEPALIVE, and listeners never block', async (t) => {
   const { wire } = startEmbedded(t);
-  const { fds } = await listening(wire);
+  const { fds, fields } = await listening(wire);
   const flags = Number.parseInt(/flags:\t(\d+)/.exec(readFileSync(`/proc/self/fdinfo/${fds[0]}`, 'utf8'))![1]!, 8);
   assert.equal(flags & 0o4000, 0o4000, 'O_NONBLOCK');
   assert.equal(flags & 0o2000000, 0o2000000, 'O_CLOEXEC');
+  const client = connect(Number(fields['port']), '127.0.0.1');
+  t.after(() => client.destroy());
+  client.on('error', () => {}); // reset when its accepted end goes
+  await once(client, 'connect');
+  // Node has no getsockopt. Whichever of the sockets has it in its queue.
+  const look = [
+    'import select, socket',
+    `listeners = [socket.socket(fileno=3 + i) for i in range(${fds.length})]`,
+    'accepted, _ = select.select(listeners, [], [], 10)[0][0].accept()',
+    'print(bool(accepted.getsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY)), bool(accepted.getsockopt(socket.SOL_SOCKET, socket.SO_KEEPALIVE)))',
+  ].join('\n');
+  const looked = execFileSync('python3', ['-c', look], { encoding: 'utf8', stdio: ['ignore', 'pipe', 'inherit', ...fds] });
+  assert.equal(looked.trim(), 'True True');
 });
 
 test('a privileged port is refused to an ordinary user', onlyRoot, async (t) => {
