@@ -7,7 +7,8 @@ import { describe, test, type TestContext } from 'node:test';
 import type { OperationResults } from '../../supervisor/protocol/operations.ts';
 import { refusingHost } from './refusing-host.ts';
 import type { Cell } from './reload-cells.ts';
-import { assertNothingLost, Served, type ServedOptions, stopAll } from './served.ts';
+import { assertAllLose, assertNothingLost, Served, type ServedOptions, stopAll } from './served.ts';
+import { ALL } from './tier.ts';
 
 const CLIENTS: readonly Cell[] = [
   { client: 'reconnect', connections: 6 },
@@ -52,6 +53,18 @@ describe('fallbacks of a listener', () => {
     assert.equal(found('reuseport program (classic BPF)'), 'refused (EPERM)');
     assert.equal(found('web: listeners'), `tcp://[::]:${served.port} by hash (the kernel refuses the program), open`);
   });
+
+  // Without IPv6 the mechanism is the usual one, whose absence reload-under-load.test.ts shows.
+  for (const what of ALL ? (['bpf', 'ipv6'] as const) : (['bpf'] as const)) {
+    test(`without ${what}, and with nothing drained nor handed over, every client loses something`, async (t) => {
+      const served = await Served.start(t, {
+        app: 'http.cjs',
+        prefix: hostWithout(what),
+        env: { COVET_TEST_FAULT: 'no-flip,no-drain,no-hand-over' },
+      });
+      await assertAllLose(served, CLIENTS);
+    });
+  }
 
   test('with `reuseportBpf: off` likewise, and doctor says that it was asked for', async (t) => {
     const served = await Served.start(t, { app: 'http.cjs', config: { reuseportBpf: 'off' } });

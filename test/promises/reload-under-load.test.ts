@@ -5,17 +5,13 @@
  */
 import assert from 'node:assert/strict';
 import { describe, test, type TestContext } from 'node:test';
-import { DEADLINE_MS_MIN } from '../load/options.ts';
 import { isInstalled, runH2load, runWrk, type ToolResult } from '../load/tools.ts';
-import { eventually } from './eventually.ts';
 import { type Cell, nameOf, ROWS, type Row } from './reload-cells.ts';
-import { assertNothingLost, Served, stopAll } from './served.ts';
+import { assertAllLose, assertNothingLost, Served, stopAll } from './served.ts';
 import { ALL, picked, SEED } from './tier.ts';
 
 const RELOADS = 3;
 const RELOADS_ALONE = 20;
-/** From the reload without its mechanism until every client has seen it: the longest pause, and a client's own deadline after it. */
-const SEEN_MS = 60_000;
 
 async function reloadUnder(t: TestContext, row: Row, cells: readonly Cell[], reloads: number): Promise<void> {
   const served = await Served.start(t, { app: row.app, ...kindOf(row) });
@@ -65,16 +61,7 @@ describe('reload with the mechanism off', { concurrency: 3 }, () => {
   for (const row of ROWS.filter(({ app }) => ALL || kinds.includes(app))) {
     test(`the clients of ${row.app} see it when nothing flips and nothing drains`, async (t) => {
       const served = await Served.start(t, { app: row.app, ...kindOf(row), env: { COVET_TEST_FAULT: 'no-flip,no-drain,no-hand-over' } });
-      const loads = await served.beginAll(row.clients, { deadlineMs: DEADLINE_MS_MIN });
-      await served.home.covet('reload', 'web');
-      let blind: string[] = [];
-      const allSeeIt = async (): Promise<boolean> => {
-        const tallies = await Promise.all(loads.map(async ({ cell, load }) => ({ cell, tally: await load.peek() })));
-        blind = tallies.filter(({ tally }) => tally.lost === 0).map(({ cell, tally }) => `${nameOf(cell)}: ${JSON.stringify(tally)}`);
-        return blind.length === 0;
-      };
-      await eventually('every client to lose something', allSeeIt, SEEN_MS).catch(() => assert.deepEqual(blind, []));
-      await stopAll(loads);
+      await assertAllLose(served, row.clients);
     });
   }
 });

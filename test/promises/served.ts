@@ -6,7 +6,7 @@ import assert from 'node:assert/strict';
 import { join } from 'node:path';
 import type { TestContext } from 'node:test';
 import { type Load, LoadProcess } from '../load/load.ts';
-import type { LoadOptions, Target } from '../load/options.ts';
+import { DEADLINE_MS_MIN, type LoadOptions, type Target } from '../load/options.ts';
 import type { Tally } from '../load/tally.ts';
 import type { OperationResults } from '../../supervisor/protocol/operations.ts';
 import type { CommandResult, HomeOptions, TestApp } from './home.ts';
@@ -15,6 +15,9 @@ import { Home, SHORT } from './home.ts';
 import { freePort } from './ports.ts';
 import { Deployment } from './release.ts';
 import { type Cell, nameOf } from './reload-cells.ts';
+
+/** From a reload without its mechanism until every client has seen it: the longest pause, and a client's own deadline after it. */
+const SEEN_MS = 60_000;
 
 export interface ServedOptions extends HomeOptions {
   readonly app: string;
@@ -131,4 +134,18 @@ export function assertNothingLost(accounts: readonly { cell: Cell; tally: Tally 
     return [...lost, ...reopened, ...silent];
   });
   assert.deepEqual(wrong, [], `\n  ${wrong.join('\n  ')}\n`);
+}
+
+/** Reloads an app whose reload has lost its mechanism: a client that then reports no loss would never report one. */
+export async function assertAllLose(served: Served, clients: readonly Cell[]): Promise<void> {
+  const loads = await served.beginAll(clients, { deadlineMs: DEADLINE_MS_MIN });
+  await served.home.covet('reload', 'web');
+  let blind: string[] = [];
+  const allSeeIt = async (): Promise<boolean> => {
+    const tallies = await Promise.all(loads.map(async ({ cell, load }) => ({ cell, tally: await load.peek() })));
+    blind = tallies.filter(({ tally }) => tally.lost === 0).map(({ cell, tally }) => `${nameOf(cell)}: ${JSON.stringify(tally)}`);
+    return blind.length === 0;
+  };
+  await eventually('every client to lose something', allSeeIt, SEEN_MS).catch(() => assert.deepEqual(blind, []));
+  await stopAll(loads);
 }
