@@ -58,8 +58,14 @@ export async function connectIfThere(): Promise<Client | null> {
 
 /** covet-init's command line, with the supervisor's after it. Throws COVET_ERR_NATIVE_MISSING. */
 export function initCommand(paths: Paths, options: readonly string[]): readonly [program: string, ...args: string[]] {
+  const init = nativePart(() => binary('covet-init'));
+  return [init, ...options, '--lock', paths.lock, '--', process.execPath, join(packageRoot(), 'dist', 'supervisor.mjs')];
+}
+
+/** What `find` finds of the compiled parts. Throws COVET_ERR_NATIVE_MISSING. */
+export function nativePart<T>(find: () => T): T {
   try {
-    return [binary('covet-init'), ...options, '--lock', paths.lock, '--', process.execPath, join(packageRoot(), 'dist', 'supervisor.mjs')];
+    return find();
   } catch (error) {
     throw new CovetError('COVET_ERR_NATIVE_MISSING', { reason: (error as Error).message }, { cause: error });
   }

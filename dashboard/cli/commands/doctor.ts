@@ -3,11 +3,10 @@
  * supervisor would find the same. Of apps nothing is known then.
  */
 import type { Command } from 'commander';
-import { native, type Native } from '../../../native/index.ts';
-import { CovetError } from '../../../supervisor/protocol/errors.ts';
+import { native } from '../../../native/index.ts';
 import { OPERATIONS, type DoctorView } from '../../../supervisor/protocol/operations.ts';
 import { callerPaths } from '../../connection.ts';
-import { connectIfThere } from '../../launch.ts';
+import { connectIfThere, nativePart } from '../../launch.ts';
 import { printDoctor } from '../print/doctor.ts';
 import { print, printJson, terminalStyle } from '../terminal.ts';
 import { command, type Invocation, type NoOptions, type Runner } from './command.ts';
@@ -36,13 +35,5 @@ async function look(): Promise<DoctorView> {
 async function lookAlone(): Promise<DoctorView> {
   const { hostFindings, note } = await import('../../../supervisor/host/findings.ts');
   const none = note('supervisor', 'none runs', 'So nothing is known of apps. `covet-pm start app.js` starts one.');
-  return { apiVersion: 1, findings: [...hostFindings(addon(), callerPaths().home), none] };
-}
-
-function addon(): Native {
-  try {
-    return native();
-  } catch (error) {
-    throw new CovetError('COVET_ERR_NATIVE_MISSING', { reason: (error as Error).message }, { cause: error });
-  }
+  return { apiVersion: 1, findings: [...hostFindings(nativePart(native), callerPaths().home), none] };
 }
