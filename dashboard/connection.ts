@@ -4,7 +4,7 @@
  * The typed client and the CLI's fast path both stand on it, so it needs nothing but node:net, and no schema code. A connection
  * that ends rejects every request that waits and ends every subscription: nothing hangs on a dead supervisor.
  */
-import { statSync } from 'node:fs';
+import { readFileSync, statSync } from 'node:fs';
 import { connect, type Socket } from 'node:net';
 import { dirname } from 'node:path';
 import { CovetError, isErrorCode } from '../supervisor/protocol/errors.ts';
@@ -13,6 +13,8 @@ import { LineSplitter, RPC_LINE_BYTES_MAX, type RpcFailure, type RpcNotification
 
 /** A Unix socket's connect() is immediate unless the supervisor's backlog is full. */
 const CONNECT_DEADLINE_MS = 5_000;
+/** A supervisor that died is replaced within 0.1 to 0.3 s. */
+const RETRY_MS = 20;
 
 export interface CallOptions {
   /** What a long operation says before it answers. */
@@ -68,9 +70,23 @@ export class Connection {
   }
 
   /** Connects to the supervisor of `paths`. Throws COVET_ERR_SUPERVISOR_ABSENT, _FOREIGN, COVET_ERR_HOME_PATH or _DEADLINE. */
-  static open(paths: Paths, deadlineMs: number = CONNECT_DEADLINE_MS): Promise<Connection> {
+  static async open(paths: Paths, deadlineMs: number = CONNECT_DEADLINE_MS): Promise<Connection> {
     const bytes = Buffer.byteLength(paths.control);
-    if (bytes > SOCKET_PATH_BYTES_MAX) return Promise.reject(new CovetError('COVET_ERR_HOME_PATH', { bytes, path: paths.control }));
+    if (bytes > SOCKET_PATH_BYTES_MAX) throw new CovetError('COVET_ERR_HOME_PATH', { bytes, path: paths.control });
+    const until = performance.now() + deadlineMs;
+    for (;;) {
+      try {
+        return await Connection.#openOnce(paths, deadlineMs);
+      } catch (error) {
+        const isAbsent = error instanceof CovetError && error.code === 'COVET_ERR_SUPERVISOR_ABSENT';
+        // Between two supervisors covet-init is there, and the next one in a moment.
+        if (!isAbsent || performance.now() > until || !isInitAlive(paths)) throw error;
+        await new Promise((resolve) => setTimeout(resolve, RETRY_MS));
+      }
+    }
+  }
+
+  static #openOnce(paths: Paths, deadlineMs: number): Promise<Connection> {
     return new Promise((resolve, reject) => {
       const socket = connect(paths.control);
       const late = () => socket.destroy(new CovetError('COVET_ERR_DEADLINE', { what: 'Connecting to the supervisor', ms: deadlineMs }));
@@ -208,6 +224,15 @@ function connectError(error: Error, { home, control }: Paths): Error {
       return new CovetError('COVET_ERR_SUPERVISOR_FOREIGN', { home, owner: ownerOf(control), uid: process.getuid!() }, { cause: error });
     default:
       return new CovetError('COVET_ERR_CONTROL_LOST', { detail: `: ${error.message}` }, { cause: error });
+  }
+}
+
+/** Whether the process that holds the home's lock, by what it wrote there, is a covet-init. */
+function isInitAlive({ lock }: Paths): boolean {
+  try {
+    return readFileSync(`/proc/${Number(readFileSync(lock, 'utf8'))}/comm`, 'utf8').startsWith('covet-init');
+  } catch {
+    return false; // no lock file, or its holder is gone
   }
 }
 

@@ -11,7 +11,7 @@ export interface Timer {
 }
 
 export interface Env {
-  /** Monotonic, milliseconds. */
+  /** CLOCK_MONOTONIC, milliseconds: the same for every process until the machine starts anew. */
   nowMs(): Ms;
   wallClock(): Date;
   /** From 0 up to 1. */
@@ -23,15 +23,18 @@ export interface Env {
   /** The node that runs the supervisor, and its apps unless they name another. */
   readonly node: string;
   readonly version: string;
-  /** Switches that take a mechanism away, so that a test can show that it is what keeps the promise: no-flip, no-drain, no-hand-over. */
+  /** Switches that take a mechanism away, so that a test can show that it is what keeps the promise: no-flip, no-drain, no-hand-over, no-adoption. */
   readonly faults: ReadonlySet<string>;
+  /** A moment at which a test may have this process die, by the fault `die@<point>`. */
+  reach(point: string): void;
 }
 
 declare const COVET_VERSION: string;
 
 export function realEnv(variables: NodeJS.ProcessEnv = process.env): Env {
+  const faults = new Set((variables['COVET_TEST_FAULT'] ?? '').split(',').filter(Boolean));
   return {
-    nowMs: () => performance.now(),
+    nowMs: () => Number(process.hrtime.bigint()) / 1e6,
     wallClock: () => new Date(),
     random: Math.random,
     after(ms, run) {
@@ -43,6 +46,9 @@ export function realEnv(variables: NodeJS.ProcessEnv = process.env): Env {
     uid: process.getuid!(),
     node: process.execPath,
     version: COVET_VERSION,
-    faults: new Set((variables['COVET_TEST_FAULT'] ?? '').split(',').filter(Boolean)),
+    faults,
+    reach(point) {
+      if (faults.has(`die@${point}`)) process.kill(process.pid, 'SIGKILL');
+    },
   };
 }

@@ -5,20 +5,24 @@
 import { App } from './apps/app.ts';
 import type { AppDeps } from './apps/app-deps.ts';
 import { start, stop } from './apps/verbs.ts';
+import { adoptApp } from './adoption/adopt.ts';
+import { endLeftovers } from './adoption/leftovers.ts';
 import type { Env } from './env.ts';
 import { EventLog } from './event-log.ts';
+import type { Held } from './init/held.ts';
 import { InitClient } from './init/init-client.ts';
+import { Notes } from './init/notes.ts';
 import { ListenerRegistry } from './listeners/registry.ts';
 import { LogStore } from './logs/log-store.ts';
 import { Sampler } from './metrics/sampler.ts';
 import { CovetError, nearMatch } from './protocol/errors.ts';
-import { Leftovers } from './state/leftovers.ts';
 import { WorkerTable } from './slots/worker-table.ts';
 import { WantedState, type AppRecord } from './state/wanted.ts';
 
 export class SupervisorCore {
   readonly env: Env;
   readonly init: InitClient;
+  readonly notes: Notes;
   readonly events: EventLog;
   readonly logs: LogStore;
   readonly registry = new ListenerRegistry();
@@ -33,6 +37,7 @@ export class SupervisorCore {
     this.env = env;
     this.startedAt = env.wallClock().toISOString();
     this.init = new InitClient(env, initFd);
+    this.notes = new Notes(this.init, (error) => this.logs.say('supervisor', `a note was not kept: ${error.message}`));
     this.events = new EventLog(env);
     this.logs = new LogStore(env, this.events);
     this.wanted = new WantedState(env.paths.wanted);
@@ -43,21 +48,38 @@ export class SupervisorCore {
     this.#workers = new WorkerTable(this.init, (fd) => env.native.closeFd(fd));
   }
 
-  /** Greets covet-init, reads what is wanted, and knows every app; runs none of them yet. */
+  /** Greets covet-init, reads what is wanted, knows every app, and takes over what runs of them; starts none. */
   async recover(): Promise<void> {
-    const leftovers = new Leftovers(this.env, this.init);
-    await this.init.hello();
-    const ended = await leftovers.end();
-    if (ended > 0) this.logs.say('supervisor', `ended ${ended} workers of the supervisor before this one`);
+    const held = await this.init.hello();
+    this.notes.adopt(held.notes);
     const problem = await this.wanted.load();
     if (problem !== null) this.logs.say('supervisor', problem);
     for (const record of this.wanted.records.values()) this.add(record);
     this.events.announce({ type: 'supervisor.started', version: this.env.version, pid: process.pid });
+    let adopted = 0;
+    const isOff = this.env.faults.has('no-adoption');
+    for (const app of isOff ? [] : this.apps.values()) adopted += await this.#adopt(app, held);
+    const ended = endLeftovers(this.env, this.init, held);
+    held.close();
+    this.#workers.begin();
+    if (adopted + ended > 0)
+      this.logs.say('supervisor', `took over ${adopted} workers and ended ${ended} of the supervisor before this one`);
+  }
+
+  async #adopt(app: App, held: Held): Promise<number> {
+    try {
+      return await adoptApp(app, held);
+    } catch (error) {
+      this.logs.say(app.name, `its workers could not be taken over: ${(error as Error).message}`);
+      return 0;
+    }
   }
 
   /** Runs every app that was wanted and does not run. Failures are said, and told by each app's status. */
-  async resurrect(): Promise<void> {
-    const asleep = [...this.apps.values()].filter((app) => app.record.isWanted && app.plan.phase === 'stopped');
+  async resurrect({ failedToo }: { failedToo: boolean }): Promise<void> {
+    const asleep = [...this.apps.values()].filter(
+      ({ record, plan }) => record.isWanted && plan.phase === 'stopped' && (failedToo || plan.failed === null),
+    );
     await Promise.all(asleep.map((app) => start(app).catch((error: Error) => this.logs.say(app.name, error.message))));
   }
 
@@ -69,6 +91,7 @@ export class SupervisorCore {
       registry: this.registry,
       logs: this.logs,
       events: this.events,
+      notes: this.notes,
       save: (name, change) => this.wanted.save(name, change),
       otherPinned: (name) =>
         [...this.apps.values()].find((other) => other.name !== name && other.pins.on && other.live !== null)?.name ?? null,

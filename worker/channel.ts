@@ -67,11 +67,24 @@ export class Channel implements Report {
 
   #receive(chunk: Buffer): void {
     try {
-      for (const line of this.#splitter.push(chunk)) if (line !== '') this.#onMessage(JSON.parse(line) as SupervisorMessage);
+      for (const line of this.#splitter.push(chunk)) {
+        const message = line === '' ? null : parseLine(line);
+        if (message !== null) this.#onMessage(message);
+      }
     } catch (error) {
       say(`the supervisor broke the protocol: ${(error as Error).message}, ignoring it from now on`);
       this.#socket.destroy();
     }
+  }
+}
+
+/** null for a line that a supervisor was killed over: the next one ends it and begins with `hello`. */
+function parseLine(line: string): SupervisorMessage | null {
+  try {
+    return JSON.parse(line) as SupervisorMessage;
+  } catch {
+    say('a supervisor ended inside a message, ignoring that message');
+    return null;
   }
 }
 

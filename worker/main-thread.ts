@@ -76,7 +76,8 @@ export class MainThread implements Report {
 
   #sayHello(): void {
     const { servers } = this.#serving;
-    const listeners = [...servers.listening].filter(({ isLent }) => isLent).map(({ listener }) => listener ?? '');
+    const own = [...servers.listening].filter(({ isLent }) => isLent).map(({ listener }) => listener ?? '');
+    const listeners = [...own, ...this.#threads.listening.map(({ listener }) => listener)];
     this.tell({ t: 'hello', ...WORKER_WIRE_VERSION, pid: process.pid, node: process.versions.node, listeners, ready: this.#isReady });
   }
 

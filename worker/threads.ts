@@ -32,7 +32,7 @@ function openBroadcast(onMessage: (message: Heard) => void): (message: Heard) =>
 export class ThreadHub {
   readonly #report: Report;
   /** Thread id → what it listens on, and whether that is its own. */
-  readonly #listeners = new Map<number, Map<string, WorkerMessage>>();
+  readonly #listeners = new Map<number, Map<string, Listening>>();
   readonly #draining = new Map<number, (counts: DrainCounts | null) => void>();
   #post: ((message: Heard) => void) | null = null;
 
@@ -49,7 +49,7 @@ export class ThreadHub {
   }
 
   /** Lent listeners of all threads. */
-  get listening(): readonly WorkerMessage[] {
+  get listening(): readonly Listening[] {
     return [...this.#listeners.values()].flatMap((listeners) => [...listeners.values()]);
   }
 
@@ -73,7 +73,7 @@ export class ThreadHub {
   #heard({ thread, message }: ToMain): void {
     if (message.t === 'drained') return this.#settle(thread, message.counts);
     if (message.t === 'draining') return;
-    const listeners = this.#listeners.get(thread) ?? new Map<string, WorkerMessage>();
+    const listeners = this.#listeners.get(thread) ?? new Map<string, Listening>();
     this.#listeners.set(thread, listeners);
     if (message.t === 'listening') {
       if (listeners.has(message.listener)) return;
@@ -94,6 +94,8 @@ export class ThreadHub {
     this.#draining.delete(thread);
   }
 }
+
+type Listening = Extract<WorkerMessage, { t: 'listening' }>;
 
 /** A thread's side. */
 export class ThreadReport implements Report {

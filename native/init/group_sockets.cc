@@ -28,21 +28,21 @@ Status listenFrom(Group& group, size_t first) {
   return {};
 }
 
-Status bindFirst(Group& group, int slot, bool hasTwoHalves) {
+Status bindFirst(Group& group, Asker asker, bool hasTwoHalves) {
   // With port 0 there is nobody to share with: the kernel gives one that nobody has.
   if (group.address.port() != 0) {
     if (Status probed = probeAddress(group.address); !probed.ok()) return probed;
   }
-  if (Status bound = addBound(group, slot, 0); !bound.ok()) return bound;
+  if (Status bound = addBound(group, asker.slot, asker.half); !bound.ok()) return bound;
   if (!hasTwoHalves) return {};
-  if (Status bound = addBound(group, slot, 1); !bound.ok()) return bound;
+  if (Status bound = addBound(group, asker.slot, 1 - asker.half); !bound.ok()) return bound;
   return addBound(group, -1, -1);
 }
 
 }  // namespace
 
-Status openMembers(Group& group, int slot, bool hasTwoHalves) {
-  Status done = bindFirst(group, slot, hasTwoHalves);
+Status openMembers(Group& group, Asker asker, bool hasTwoHalves) {
+  Status done = bindFirst(group, asker, hasTwoHalves);
   if (done.ok() && hasTwoHalves) {
     const uint32_t first[] = {0};
     if (Status attached = attachSelector(group.members[0].fd.get(), first); !attached.ok()) {
@@ -56,10 +56,10 @@ Status openMembers(Group& group, int slot, bool hasTwoHalves) {
   return done;
 }
 
-Status appendMembers(Group& group, int slot) {
+Status appendMembers(Group& group, Asker asker) {
   size_t first = group.members.size();
-  Status done;
-  for (int half = 0; half < group.halves && done.ok(); half++) done = addBound(group, slot, half);
+  Status done = addBound(group, asker.slot, asker.half);
+  if (done.ok() && group.halves == 2) done = addBound(group, asker.slot, 1 - asker.half);
   if (done.ok()) done = listenFrom(group, first);
   // From the end: the members that stay keep their indices.
   while (!done.ok() && group.members.size() > first) group.members.pop_back();

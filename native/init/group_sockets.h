@@ -6,11 +6,11 @@
 
 namespace covet {
 
-// The first members: A, B and the guard, or only A where the kernel refuses a program (or one half was asked for). Leaves `group`
+// The first members: a pair and the guard, or only one where the kernel refuses a program (or one half was asked for). Leaves `group`
 // empty on failure: EADDRINUSE, EACCES, EADDRNOTAVAIL, EAFNOSUPPORT, EMFILE.
-Status openMembers(Group& group, int slot, bool hasTwoHalves);
+Status openMembers(Group& group, Asker asker, bool hasTwoHalves);
 
 // A pair for one more slot (or a single one), with the next indices. On failure the group is as it was.
-Status appendMembers(Group& group, int slot);
+Status appendMembers(Group& group, Asker asker);
 
 }  // namespace covet

@@ -1,6 +1,8 @@
 // Listening sockets by group; see groups.h.
 #include "init/groups.h"
 
+#include <utility>
+
 #include "init/group_sockets.h"
 
 namespace covet {
@@ -17,7 +19,21 @@ SysError invalid(const char* what) { return SysError{EINVAL, what}; }
 
 bool isIpv6Missing(const SysError& error) { return error.code == EAFNOSUPPORT || error.code == EADDRNOTAVAIL; }
 
-Status listenUnixGroup(const Message& request, Group& group, int slot) {
+std::optional<Asker> askerOf(const Message& request) {
+  auto slot = request.number("slot", 0, SLOTS_MAX - 1), half = request.number("half", 0, 1);
+  if (!slot || !half) return std::nullopt;
+  return Asker{static_cast<int>(*slot), static_cast<int>(*half)};
+}
+
+// -1 when the slot has none on that half.
+int64_t indexOf(const Group& group, int slot, int half) {
+  for (size_t index = 0; index < group.members.size(); index++) {
+    if (group.members[index].slot == slot && group.members[index].half == half) return static_cast<int64_t>(index);
+  }
+  return -1;
+}
+
+Status listenUnixGroup(const Message& request, Group& group, Asker asker) {
   std::optional<Owner> owner;
   auto uid = request.number("uid", 0, UINT32_MAX - 1), gid = request.number("gid", 0, UINT32_MAX - 1);
   if (uid.has_value() != gid.has_value()) return invalid("listen");
@@ -25,7 +41,7 @@ Status listenUnixGroup(const Message& request, Group& group, int slot) {
   Result<UnixListener> made = listenUnix(request.text("path"), group.backlog, owner);
   if (!made.ok()) return made.error();
   group.path = std::move(made->path);
-  group.members.push_back({std::move(made->fd), slot, 0});
+  group.members.push_back({std::move(made->fd), asker.slot, asker.half});
   return {};
 }
 
@@ -33,28 +49,30 @@ Status listenUnixGroup(const Message& request, Group& group, int slot) {
 
 Status Groups::listen(const Message& request) {
   std::string key = request.text("group");
-  auto slot = request.number("slot", 0, SLOTS_MAX - 1), backlog = request.number("backlog", 0, BACKLOG_MAX);
+  auto asker = askerOf(request);
+  auto backlog = request.number("backlog", 0, BACKLOG_MAX);
   Group group;
   group.family = familyOf(request.text("family"));
-  if (key.empty() || key.size() > KEY_BYTES_MAX || !slot || !backlog || group.family < 0) return invalid("listen");
+  group.note = request.text("note");
+  if (key.empty() || key.size() > KEY_BYTES_MAX || !asker || !backlog || group.family < 0) return invalid("listen");
+  if (group.note.size() > NOTE_BYTES_MAX) return SysError{EMSGSIZE, "listen"};
   if (groups_.contains(key)) return SysError{EEXIST, "listen"};
   if (groups_.size() >= GROUPS_MAX) return SysError{ENOSPC, "listen"};
   group.backlog = static_cast<int>(*backlog);
-  Status made = group.family == AF_UNIX ? listenUnixGroup(request, group, static_cast<int>(*slot)) : listenTcp(request, group);
+  Status made = group.family == AF_UNIX ? listenUnixGroup(request, group, *asker) : listenTcp(request, group, *asker);
   if (!made.ok()) return made;
   tellListening(request.id, groups_.emplace(std::move(key), std::move(group)).first->second);
   return {};
 }
 
-Status Groups::listenTcp(const Message& request, Group& group) {
-  auto slot = request.number("slot", 0, SLOTS_MAX - 1);
+Status Groups::listenTcp(const Message& request, Group& group, Asker asker) {
   auto port = request.number("port", 0, UINT16_MAX), dual = request.number("dual", 0, 1), halves = request.number("halves", 1, 2);
   if (!port || !dual || !halves) return invalid("listen");
   for (group.host = request.text("host");;) {
     Result<TcpAddress> address = tcpAddress(group.family, group.host.c_str(), static_cast<uint16_t>(*port), *dual == 1);
     if (!address.ok()) return address.error();
     group.address = *address;
-    Status made = openMembers(group, static_cast<int>(*slot), *halves == 2);
+    Status made = openMembers(group, asker, *halves == 2);
     // As Node does: where IPv6 is off, "any address" means any IPv4 address.
     if (made.ok() || group.family != AF_INET6 || group.host != "::" || *dual != 1 || !isIpv6Missing(made.error())) return made;
     group.family = AF_INET;
@@ -75,27 +93,40 @@ void Groups::tellListening(uint64_t id, const Group& group) {
 
 Status Groups::append(const Message& request) {
   auto found = groups_.find(request.text("group"));
-  auto slot = request.number("slot", 0, SLOTS_MAX - 1);
-  if (!slot) return invalid("append");
+  auto asker = askerOf(request);
+  if (!asker) return invalid("append");
   if (found == groups_.end()) return SysError{ENOENT, "append"};
   Group& group = found->second;
   if (group.family == AF_UNIX) return SysError{EOPNOTSUPP, "append"};
   // Asked twice, answered alike: a slot has one pair.
-  size_t first = 0;
-  while (first < group.members.size() && group.members[first].slot != *slot) first++;
-  if (first == group.members.size()) {
-    if (Status made = appendMembers(group, static_cast<int>(*slot)); !made.ok()) return made;
+  if (indexOf(group, asker->slot, 0) < 0 && indexOf(group, asker->slot, 1) < 0) {
+    if (Status made = appendMembers(group, *asker); !made.ok()) return made;
   }
-  tellAppended(request.id, group, first);
+  tellAppended(request.id, group, *asker);
   return {};
 }
 
-void Groups::tellAppended(uint64_t id, const Group& group, size_t first) {
+void Groups::tellAppended(uint64_t id, const Group& group, Asker asker) {
+  int64_t own = indexOf(group, asker.slot, asker.half), other = indexOf(group, asker.slot, 1 - asker.half);
+  if (own < 0) std::swap(own, other);  // the one socket of a group with one half, asked for by the other
   Writer reply("appended", id);
-  reply.add("a", static_cast<int64_t>(first));
+  reply.add("a", own).add("b", other);
   const auto& members = group.members;
-  if (group.halves == 2) link_.send(reply.add("b", static_cast<int64_t>(first) + 1).take(), {members[first].fd.get(), members[first + 1].fd.get()});
-  else link_.send(reply.add("b", -1).take(), {members[first].fd.get()});
+  if (other >= 0) link_.send(reply.take(), {members[own].fd.get(), members[other].fd.get()});
+  else link_.send(reply.take(), {members[own].fd.get()});
+}
+
+// What the kernel does when a member leaves its group and listens again: the last one takes its place, and it comes back as the last.
+Status Groups::moved(const Message& request) {
+  auto found = groups_.find(request.text("group"));
+  auto index = request.number("index", 0, SLOTS_MAX * 2);
+  if (!index) return invalid("moved");
+  if (found == groups_.end()) return SysError{ENOENT, "moved"};
+  std::vector<Member>& members = found->second.members;
+  if (*index >= static_cast<int64_t>(members.size())) return invalid("moved");
+  std::swap(members[static_cast<size_t>(*index)], members.back());
+  link_.send(Writer("ok", request.id).take());
+  return {};
 }
 
 Status Groups::close(const Message& request) {
@@ -115,6 +146,7 @@ void Groups::tell(uint64_t id) {
     text.add("key", key).add("family", familyName(group.family)).add("host", group.host).add("port", isTcp ? group.address.port() : 0);
     text.add("dual", group.address.isDual).add("backlog", group.backlog).add("halves", group.halves);
     if (group.path) text.add("path", group.path->path);
+    text.add("note", group.note);
     link_.send(text.take());
     for (size_t index = 0; index < group.members.size(); index++) {
       const Member& member = group.members[index];

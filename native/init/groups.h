@@ -20,10 +20,15 @@ namespace covet {
 inline constexpr int64_t SLOTS_MAX = 1'024;    // of one group
 inline constexpr size_t GROUPS_MAX = 1'024;
 
+// The slot that a pair is for, and the half that asked: the first socket of the pair is that half's.
+struct Asker {
+  int slot, half;
+};
+
 struct Member {
   Fd fd;
   int slot;  // -1: the guard
-  int half;  // 0, 1; -1: the guard
+  int half;  // 0, 1: who asked first has the first of a pair; -1: the guard
 };
 
 struct Group {
@@ -33,6 +38,7 @@ struct Group {
   int backlog = 0;
   int halves = 1;
   std::optional<UnixPath> path;
+  std::string note;             // the supervisor's own, told back to its successor
   std::vector<Member> members;  // the position is the index
 };
 
@@ -44,6 +50,7 @@ class Groups {
   // Each answers its request on the link, when it succeeded.
   Status listen(const Message& request);
   Status append(const Message& request);
+  Status moved(const Message& request);
   Status close(const Message& request);
 
   // A hello's part: every group and member.
@@ -54,9 +61,9 @@ class Groups {
   void closeAll();
 
  private:
-  Status listenTcp(const Message& request, Group& group);
+  Status listenTcp(const Message& request, Group& group, Asker asker);
   void tellListening(uint64_t id, const Group& group);
-  void tellAppended(uint64_t id, const Group& group, size_t first);
+  void tellAppended(uint64_t id, const Group& group, Asker asker);
 
   Link& link_;
   std::map<std::string, Group> groups_;

@@ -21,7 +21,7 @@ constexpr int EXIT_SUPERVISOR_DIED = 125;
 }  // namespace
 
 Init::Init(const Options& options)
-    : options_(options), link_(loop_, *this), groups_(link_), workers_(loop_, link_, options.supervisorFd < 0), ready_(options.readyFd) {}
+    : options_(options), link_(loop_, *this), groups_(link_), workers_(loop_, link_, options.supervisorFd < 0), notes_(link_), ready_(options.readyFd) {}
 
 Status Init::open() {
   if (Status opened = loop_.open(); !opened.ok()) return opened;
@@ -82,10 +82,12 @@ void Init::supervisorDied(int status) {
     say("The supervisor exited (%s): ending the workers.", how.c_str());
     return end(EXIT_SUPERVISOR_DIED, SIGTERM, TERM_GRACE_MS);
   }
+  deaths_.add(nowMs());
   int64_t delayMs = backoff_.afterLifeOf(nowMs() - startedAtMs_);
   say("The supervisor exited (%s), restarting in %lld ms.", how.c_str(), static_cast<long long>(delayMs));
   state_ = InitState::Waiting;
   deadlineMs_ = nowMs() + delayMs;
+  workers_.beginSpill();
 }
 
 // A supervisor that closed its wire or does not read it cannot be spoken to: it is ended, and its end is reaped like any other.

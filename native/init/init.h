@@ -11,6 +11,7 @@
 #include "init/groups.h"
 #include "init/link.h"
 #include "init/loop.h"
+#include "init/notes.h"
 #include "init/options.h"
 #include "init/reaper.h"
 #include "init/supervisor_process.h"
@@ -53,12 +54,14 @@ class Init : LinkEvents, ReaperEvents, Watcher {
   Link link_;
   Groups groups_;
   Workers workers_;
+  Notes notes_;
   Fd signals_;
   Fd ready_;
   InitState state_ = InitState::Serving;
   pid_t supervisorPid_ = 0;
   Fd supervisorPidfd_;
   Backoff backoff_;
+  Deaths deaths_;
   bool wasReady_ = false;
   int64_t startedAtMs_ = 0;
   int64_t deadlineMs_ = -1;  // of Waiting: the next start; of Ending: the kill, then the last wait

@@ -27,14 +27,16 @@ Status Init::perform(const Message& request) {
   const std::string& verb = request.verb;
   if (verb == "listen") return groups_.listen(request);
   if (verb == "append") return groups_.append(request);
+  if (verb == "moved") return groups_.moved(request);
   if (verb == "close") return groups_.close(request);
   if (verb == "worker") return workers_.make(request);
-  if (verb == "note") return workers_.note(request);
+  if (verb == "note") return notes_.keep(request);
   if (verb == "forget") return workers_.forget(request);
   if (verb == "hello") {
     auto min = request.number("min", 0, INT32_MAX), max = request.number("max", 0, INT32_MAX);
     if (!min || !max) return SysError{EINVAL, "hello"};
     if (*min > WIRE_VERSION || *max < WIRE_VERSION) return SysError{EPROTONOSUPPORT, "hello"};
+    workers_.endSpill();  // from here on the pipes are this supervisor's
     tellHeld(request.id);
     return {};
   }
@@ -54,8 +56,11 @@ Status Init::perform(const Message& request) {
 }
 
 void Init::tellHeld(uint64_t id) {
-  link_.allow(groups_.packets() + workers_.packets());
-  link_.send(Writer("hello", id).add("version", WIRE_VERSION).add("pid", getpid()).add("resumed", wasReady_ ? 1 : 0).take());
+  link_.allow(groups_.packets() + workers_.packets() + notes_.packets());
+  Writer hello("hello", id);
+  hello.add("version", WIRE_VERSION).add("pid", getpid()).add("resumed", wasReady_ ? 1 : 0);
+  link_.send(hello.add("deaths", static_cast<int64_t>(deaths_.within(nowMs()))).take());
+  notes_.tell(id);
   groups_.tell(id);
   workers_.tell(id);
   link_.send(Writer("end", id).take());

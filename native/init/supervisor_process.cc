@@ -20,6 +20,7 @@ constexpr int FAILURE_FD = 4;  // CLOEXEC: closed by a successful exec
 constexpr int64_t LONG_LIFE_MS = 1'000;
 constexpr int64_t BACKOFF_FIRST_MS = 100;
 constexpr int64_t BACKOFF_MAX_MS = 5'000;
+constexpr int64_t DEATHS_WITHIN_MS = 60'000;
 
 void resetSignals() {
   for (int signal = 1; signal <= SIGRTMAX; signal++) std::signal(signal, SIG_DFL);
@@ -84,6 +85,11 @@ int64_t Backoff::afterLifeOf(int64_t livedMs) {
   if (livedMs > LONG_LIFE_MS) delayMs_ = 0;
   else delayMs_ = std::clamp(delayMs_ * 2, BACKOFF_FIRST_MS, BACKOFF_MAX_MS);
   return delayMs_;
+}
+
+size_t Deaths::within(int64_t nowMs) {
+  std::erase_if(atMs_, [&](int64_t atMs) { return atMs + DEATHS_WITHIN_MS < nowMs; });
+  return atMs_.size();
 }
 
 }  // namespace covet

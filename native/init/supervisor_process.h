@@ -6,6 +6,7 @@
 
 #include <cstdint>
 #include <string>
+#include <vector>
 
 #include "sys/fd.h"
 #include "sys/result.h"
@@ -30,6 +31,16 @@ class Backoff {
 
  private:
   int64_t delayMs_ = 0;
+};
+
+// Deaths of the last minute: a supervisor that hears of several does only what is safe.
+class Deaths {
+ public:
+  void add(int64_t atMs) { atMs_.push_back(atMs); }
+  size_t within(int64_t nowMs);
+
+ private:
+  std::vector<int64_t> atMs_;
 };
 
 }  // namespace covet

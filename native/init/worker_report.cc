@@ -119,7 +119,7 @@ void Workers::exited(Worker& worker, int status) {
 }
 
 int64_t Workers::deadlineMs() const {
-  int64_t earliest = -1;
+  int64_t earliest = spill_.deadlineMs();
   for (const auto& [key, worker] : workers_) {
     if (worker->goneAtMs_ != 0 && (earliest < 0 || worker->goneAtMs_ + STATUS_WAIT_MS < earliest)) earliest = worker->goneAtMs_ + STATUS_WAIT_MS;
   }
@@ -127,6 +127,7 @@ int64_t Workers::deadlineMs() const {
 }
 
 void Workers::expire(int64_t atMs) {
+  spill_.expire(atMs);
   for (const auto& [key, worker] : workers_) {
     if (worker->goneAtMs_ == 0 || worker->goneAtMs_ + STATUS_WAIT_MS > atMs) continue;
     exited(*worker, pidfdExitStatus(worker->pidfd_.get()).value_or(STATUS_UNKNOWN));

@@ -14,7 +14,7 @@ namespace covet {
 namespace {
 
 constexpr size_t WORKERS_MAX = 8'192;
-constexpr int LOG_PIPE_BYTES = 1'048'576;  // what a worker may write while no supervisor reads
+constexpr size_t PATH_BYTES_MAX = 4'096;
 
 struct Pipe {
   Fd reader, writer;
@@ -29,13 +29,6 @@ Result<Pipe> openPipe() {
   return made;
 }
 
-// Refused above fs.pipe-user-pages-soft: the log pipe is then 64 KiB, ignoring.
-Result<Pipe> openLogPipe() {
-  Result<Pipe> made = openPipe();
-  if (made.ok()) (void)fcntl(made->writer.get(), F_SETPIPE_SZ, LOG_PIPE_BYTES);
-  return made;
-}
-
 bool isAlive(WorkerState state) { return state == WorkerState::Made || state == WorkerState::Starting || state == WorkerState::Running; }
 
 }  // namespace
@@ -43,10 +36,12 @@ bool isAlive(WorkerState state) { return state == WorkerState::Made || state == 
 Status Workers::make(const Message& request) {
   std::string key = request.text("key");
   if (key.empty() || key.size() > KEY_BYTES_MAX) return SysError{EINVAL, "worker"};
+  std::string outPath = request.text("out"), errPath = request.text("err");
+  if (outPath.size() > PATH_BYTES_MAX || errPath.size() > PATH_BYTES_MAX) return SysError{ENAMETOOLONG, "worker"};
   if (workers_.contains(key)) return SysError{EEXIST, "worker"};
   if (workers_.size() >= WORKERS_MAX) return SysError{ENOSPC, "worker"};
   Result<SocketPair> channel = socketPair(PairKind::Stream), handoff = socketPair(PairKind::Seqpacket);
-  Result<Pipe> out = openLogPipe(), err = openLogPipe(), report = openPipe();
+  Result<Pipe> out = openPipe(), err = openPipe(), report = openPipe();
   for (const SysError& error : {channel.error(), handoff.error(), out.error(), err.error(), report.error()}) {
     if (error.code != 0) return error;
   }
@@ -57,22 +52,14 @@ Status Workers::make(const Message& request) {
   worker->handoff_ = std::move(handoff->ours);
   worker->out_ = std::move(out->reader);
   worker->err_ = std::move(err->reader);
+  worker->outPath_ = std::move(outPath);
+  worker->errPath_ = std::move(errPath);
   link_.send(Writer("worker", request.id).take(),
              {worker->channel_.get(), channel->theirs.get(), worker->handoff_.get(), handoff->theirs.get(), worker->out_.get(),
               out->writer.get(), worker->err_.get(), err->writer.get(), report->writer.get()});
   workers_.emplace(std::move(key), std::move(worker));
   return {};
   // The worker's ends close here: only the packet holds them now, so their EOF means that no worker does.
-}
-
-Status Workers::note(const Message& request) {
-  auto found = workers_.find(request.text("key"));
-  if (found == workers_.end()) return SysError{ENOENT, "note"};
-  std::string text = request.text("text");
-  if (text.size() > NOTE_BYTES_MAX) return SysError{EMSGSIZE, "note"};
-  found->second->note_ = std::move(text);
-  link_.send(Writer("ok", request.id).take());
-  return {};
 }
 
 Status Workers::forget(const Message& request) {
@@ -92,11 +79,11 @@ void Workers::tell(uint64_t id) {
     const Worker& worker = *entry;
     bool hasRun = worker.state_ == WorkerState::Running || worker.state_ == WorkerState::Exited;
     Writer text("worker", id);
-    text.add("key", key).add("pid", hasRun ? worker.pid_ : 0).add("start", hasRun ? static_cast<int64_t>(worker.start_) : 0).add("note", worker.note_);
+    text.add("key", key).add("pid", hasRun ? worker.pid_ : 0).add("start", hasRun ? static_cast<int64_t>(worker.start_) : 0);
     int channel = worker.channel_.get(), handoff = worker.handoff_.get(), out = worker.out_.get(), err = worker.err_.get();
     if (hasRun && worker.pidfd_) link_.send(text.take(), {channel, handoff, out, err, worker.pidfd_.get()});
     else link_.send(text.take(), {channel, handoff, out, err});
-    if (worker.state_ == WorkerState::Failed) tellFailed(0, worker);
+    if (worker.state_ == WorkerState::Failed) tellFailed(id, worker);
     if (worker.state_ == WorkerState::Exited) tellExited(id, worker);
   }
 }
@@ -114,6 +101,14 @@ void Workers::tellFailed(uint64_t id, const Worker& worker) {
 
 void Workers::tellExited(uint64_t id, const Worker& worker) {
   link_.send(Writer("exited", id).add("key", worker.key_).add("pid", worker.pid_).add("status", worker.status_).take());
+}
+
+void Workers::beginSpill() {
+  spill_.begin();
+  for (const auto& [key, worker] : workers_) {
+    spill_.add(worker->out_.get(), worker->outPath_);
+    spill_.add(worker->err_.get(), worker->errPath_);
+  }
 }
 
 bool Workers::isAnyAlive() const {

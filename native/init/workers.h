@@ -13,6 +13,7 @@
 #include <string>
 
 #include "init/link.h"
+#include "init/log_spill.h"
 #include "init/loop.h"
 #include "init/wire.h"
 
@@ -32,7 +33,8 @@ class Worker : public Watcher {
   WorkerState state_ = WorkerState::Made;
   Fd channel_, handoff_, out_, err_, report_, pidfd_;
   std::string line_;  // of the report, so far
-  std::string note_, stage_;
+  std::string outPath_, errPath_;  // where its lines go while there is no supervisor
+  std::string stage_;
   int errno_ = 0;
   pid_t pid_ = 0;
   unsigned long long start_ = 0;
@@ -43,16 +45,19 @@ class Worker : public Watcher {
 class Workers {
  public:
   // `areOurs`: false when covet-init is the supervisor's child, whose workers it cannot reap.
-  Workers(Loop& loop, Link& link, bool areOurs) : loop_(loop), link_(link), areOurs_(areOurs) {}
+  Workers(Loop& loop, Link& link, bool areOurs) : loop_(loop), link_(link), spill_(loop), areOurs_(areOurs) {}
 
   // Each answers its request on the link, when it succeeded.
   Status make(const Message& request);
-  Status note(const Message& request);
   Status forget(const Message& request);
 
   // A hello's part: every worker, and how it ended if it did.
   void tell(uint64_t id);
   size_t packets() const { return 2 * workers_.size(); }
+
+  // Between supervisors the workers' lines are written to their files from here.
+  void beginSpill();
+  void endSpill() { spill_.end(); }
 
   // Reads every report that is open; after it, the pid of each worker that ever ran is known.
   void readReports();
@@ -82,6 +87,7 @@ class Workers {
 
   Loop& loop_;
   Link& link_;
+  LogSpill spill_;
   bool areOurs_;
   int endSignal_ = 0;  // what signalAll sent: a worker that reports later gets it then
   std::map<std::string, std::unique_ptr<Worker>> workers_;

@@ -2,6 +2,7 @@
 import type { Env } from '../env.ts';
 import type { EventLog } from '../event-log.ts';
 import type { InitClient } from '../init/init-client.ts';
+import type { Notes } from '../init/notes.ts';
 import type { ListenerRegistry } from '../listeners/registry.ts';
 import type { LogStore } from '../logs/log-store.ts';
 import type { DrainCounts } from '../protocol/worker-wire.ts';
@@ -17,6 +18,7 @@ export interface AppDeps {
   readonly registry: ListenerRegistry;
   readonly logs: LogStore;
   readonly events: EventLog;
+  readonly notes: Notes;
   /** As WantedState.save. */
   save<R extends AppRecord | null>(name: string, change: (record: AppRecord | undefined) => R): Promise<R>;
   /** The name of another app that is pinned, or null. */

@@ -1,9 +1,11 @@
 /**
- * What an app's slots need of it (slots/slot.ts, SlotHost): hiring a worker, lending sockets, and where a slot's news goes.
+ * What an app's slots need of it (slots/slot-host.ts): hiring a worker, lending sockets, and where a slot's news goes.
  */
 import { mkdirSync } from 'node:fs';
 import { join } from 'node:path';
-import type { Env, Timer } from '../env.ts';
+import type { Env } from '../env.ts';
+import type { HeldWorker } from '../init/held.ts';
+import { workerKey } from '../init/keys.ts';
 import type { Listener } from '../listeners/listener.ts';
 import type { AppConfig } from '../protocol/config.ts';
 import type { SlotState } from '../protocol/states.ts';
@@ -11,9 +13,11 @@ import { LISTENERS_MAX } from '../protocol/units.ts';
 import type { LendReply, LendRequest } from '../protocol/worker-wire.ts';
 import { sweepOrphans } from '../slots/orphans.ts';
 import { decideCrash } from '../slots/restart-policy.ts';
-import type { Slot, SlotHost } from '../slots/slot.ts';
+import type { SlotHost } from '../slots/slot-host.ts';
+import type { Slot } from '../slots/slot.ts';
 import { describeEnd, type WorkerEnd } from '../slots/worker-end.ts';
 import { WorkerHandle, type WorkerCallbacks } from '../slots/worker-handle.ts';
+import type { SlotMemo } from '../state/memos.ts';
 import type { App } from './app.ts';
 import { modeOf, workerOrder } from './hiring.ts';
 import { fingerprint } from './launch.ts';
@@ -28,7 +32,6 @@ export class AppHost implements SlotHost {
   /** Slots whose worker has listened, ever: what they run is a server, and none is ready before it listens. */
   readonly #servers = new Set<number>();
   #hired = 0;
-  #degradedTimer: Timer | null = null;
 
   constructor(app: App) {
     this.#app = app;
@@ -44,7 +47,7 @@ export class AppHost implements SlotHost {
     const app = this.#app;
     const { env, init, workers, logs } = app.deps;
     const generation = app.generations.get(slot.generation)!;
-    const key = `w-${app.name}-${slot.generation}-${slot.index}-${++this.#hired}`;
+    const key = workerKey({ app: app.name, generation: slot.generation, slot: slot.index, count: ++this.#hired });
     const worker = new WorkerHandle(env, init, key, callbacks);
     workers.add(worker);
     const mode = modeOf(app.config, generation.launch.isNode);
@@ -74,6 +77,23 @@ export class AppHost implements SlotHost {
     return worker;
   }
 
+  /** The handle of a worker that the supervisor before this one hired. */
+  adoptWorker(slot: Slot, held: HeldWorker, memo: SlotMemo | null, callbacks: WorkerCallbacks): WorkerHandle {
+    const { env, init, workers, logs } = this.#app.deps;
+    const worker = new WorkerHandle(env, init, held.key, callbacks);
+    workers.add(worker);
+    worker.adopt(held, memo?.worker === held.key ? memo.startedMs : env.nowMs());
+    logs.attach(this.#app.name, held.out, held.err);
+    for (const fd of [held.out, held.err]) env.native.closeFd(fd);
+    if (memo?.worker === held.key && memo.listening.length > 0) this.#servers.add(slot.index);
+    return worker;
+  }
+
+  /** Worker keys up to this one are taken. */
+  countFrom(count: number): void {
+    this.#hired = Math.max(this.#hired, count);
+  }
+
   lend(slot: Slot, request: LendRequest, reply: (reply: LendReply, fd?: number) => void): void {
     void this.lending.answer(slot, request, reply);
   }
@@ -98,11 +118,14 @@ export class AppHost implements SlotHost {
     this.#servers.add(slot.index);
     if (own && this.ownAddresses.size < LISTENERS_MAX) this.ownAddresses.add(key);
     if (!own) this.#app.deps.registry.find(this.#app.name, key)?.markListening(slot.generation, slot.index);
+    this.#app.memory.keepSlot(slot);
+    if (own) this.#app.memory.keepApp();
     this.#app.lookUp();
   }
 
   onClosed(slot: Slot, key: string): void {
     this.#app.deps.registry.find(this.#app.name, key)?.markClosed(slot.generation, slot.index);
+    this.#app.memory.keepSlot(slot);
   }
 
   onState(slot: Slot, from: SlotState, event: string, reason: string): void {
@@ -121,6 +144,7 @@ export class AppHost implements SlotHost {
     // A program without a preload took its sockets from LISTEN_FDS, and cannot say when it listens on them.
     if (slot.state === 'ready' && !this.hasPreload(slot))
       for (const listener of this.lending.configured()) listener.markListening(slot.generation, slot.index);
+    app.memory.keepSlot(slot);
     app.slotChanged(slot);
   }
 
@@ -191,7 +215,7 @@ export class AppHost implements SlotHost {
       app.dispatch({ type: 'exhausted', of: slot.generation, reason: decision.reason }, slot);
       return;
     }
-    this.#sayDegraded(decision.degraded);
+    app.degraded.crashed(decision.degraded);
     const isChanged = generation.launch.fingerprint !== '' && fingerprint(generation.launch.scriptPath) !== generation.launch.fingerprint;
     const note = isChanged ? `; ${generation.launch.scriptPath} changed on disk since generation ${generation.number}` : '';
     slot.dispatch({ type: 'retry', delayMs: decision.delayMs, reason: `starts again in ${decision.delayMs} ms${note}` });
@@ -230,28 +254,11 @@ export class AppHost implements SlotHost {
   /** The app stopped: what its workers bound themselves is known anew at the next start. */
   reset(): void {
     this.ownAddresses.clear();
-    this.#degradedTimer?.cancel();
-    this.#app.isDegraded = false;
+    this.#app.degraded.reset();
   }
 
   #leaveListeners(slot: Slot): void {
     for (const listener of this.listenersOf(slot)) listener.markClosed(slot.generation, slot.index);
-  }
-
-  /** Said once; over when no crash has followed for as long as crashes count. */
-  #sayDegraded(reason: string | null): void {
-    const app = this.#app;
-    if (reason === null) return;
-    if (!app.isDegraded) app.deps.events.announce({ type: 'app.degraded', app: app.name, reason });
-    app.isDegraded = true;
-    this.#degradedTimer?.cancel();
-    this.#degradedTimer = this.env.after(app.config.restart.intensityMs, () => this.#recovered());
-  }
-
-  #recovered(): void {
-    this.#degradedTimer?.cancel();
-    this.#app.isDegraded = false;
-    this.#app.announceStatus('no crash for as long as crashes count');
   }
 
   /** Of compiled code; null where the workers could not reach it, for the state's folder is the supervisor's alone. */

@@ -13,11 +13,12 @@ import { Answers } from './answers.ts';
 import { NOTHING_YET, type AppDeps, type Outcome } from './app-deps.ts';
 import { AppHost } from './app-host.ts';
 import { addDrain } from './drain-counts.ts';
-import { flip } from './flip.ts';
-import { coverageOf, type Generation } from './generation.ts';
+import { Memory } from './memory.ts';
+import { Degraded } from './degraded.ts';
+import { Effects } from './effects.ts';
+import type { Generation } from './generation.ts';
 import { modeOf } from './hiring.ts';
-import { stepPlan, type Plan, type PlanEffect, type PlanEvent, type Verdict } from './plan-machine.ts';
-import { Replacement } from './replacement.ts';
+import { stepPlan, type Plan, type PlanEvent, type Verdict } from './plan-machine.ts';
 import { statusOf } from './status.ts';
 
 export class App {
@@ -26,9 +27,9 @@ export class App {
   record: AppRecord;
   plan: Plan = { phase: 'stopped', failed: null };
   readonly generations = new Map<number, Generation>();
-  readonly ticketKeys = randomBytes(48).toString('base64');
+  /** Of its TLS servers, one set for all its workers: base64, 48 bytes. */
+  ticketKeys = randomBytes(48).toString('base64');
   pins: PinPlan = { on: false, why: 'not started', cpusOf: () => null };
-  isDegraded = false;
   lastExit: string | null = null;
   /** A start or reload is under way that the plan does not know yet: its record is on its way to disk. */
   isPreparing = false;
@@ -39,11 +40,12 @@ export class App {
   /** What leaving workers came to, since the last verb began. */
   outcome: Outcome = NOTHING_YET;
   readonly answers = new Answers();
-  /** A reload in replace mode, while it runs. */
-  #replacement: Replacement | null = null;
   readonly host: AppHost;
+  readonly memory = new Memory(this);
+  readonly degraded = new Degraded(this);
+  readonly #effects = new Effects(this);
+  #isAdopting = false;
   #status: AppStatus | 'none' = 'none';
-  #isSweeping = false;
 
   constructor(deps: AppDeps, record: AppRecord) {
     this.deps = deps;
@@ -78,7 +80,7 @@ export class App {
 
   get status(): AppStatus {
     const ready = [...(this.live?.slots.values() ?? [])].filter((slot) => slot.state === 'ready').length;
-    return statusOf({ plan: this.plan, wanted: this.wanted, ready, isDegraded: this.isDegraded });
+    return statusOf({ plan: this.plan, wanted: this.wanted, ready, isDegraded: this.degraded.untilMs !== null });
   }
 
   /** Old and new at once where the sockets are lent; else one at a time. */
@@ -96,16 +98,38 @@ export class App {
   dispatch(event: PlanEvent, slot?: Slot): Verdict {
     const step = stepPlan(this.plan, event);
     this.plan = step.plan;
-    for (const effect of step.effects) this.#act(effect, slot);
+    for (const effect of step.effects) this.#effects.act(effect, slot);
+    this.memory.keepApp();
     this.announceStatus('reason' in event ? event.reason : event.type);
     return step.verdict;
+  }
+
+  /** Between these two the workers and listeners of the supervisor before this one take their places, and nothing is concluded. */
+  beginAdoption(plan: Plan): void {
+    this.#isAdopting = true;
+    this.plan = plan;
+    this.pins = this.planPins();
+  }
+
+  /** `leaving`: slots whose workers were on their way out. What was under way goes on from here. */
+  endAdoption(leaving: readonly Slot[]): void {
+    this.#isAdopting = false;
+    this.memory.keepApp();
+    for (const listener of this.deps.registry.of(this.name)) listener.refresh();
+    this.announceStatus('adopted');
+    const { plan, live } = this;
+    if (plan.phase === 'stopping') return this.#effects.act({ type: 'drainAll' });
+    for (const slot of leaving) slot.dispatch({ type: 'drain', reason: 'it was leaving' });
+    if (plan.phase === 'settling') this.#effects.act({ type: 'drainGeneration', generation: plan.retired });
+    live?.resize(this.wanted, true);
+    this.lookUp();
   }
 
   /** Whether the generation that comes up is up; called after whatever may have completed it. */
   lookUp(): void {
     const { plan } = this;
     const coming = plan.phase === 'reloading' ? this.generations.get(plan.candidate) : this.live;
-    if (coming === undefined || coming === null || this.#replacement?.isBusy === true) return;
+    if (coming === undefined || coming === null || this.#effects.replacement?.isBusy === true) return;
     const listeners = this.deps.registry.of(this.name);
     if (coming.missing(listeners, this.config.minHealthyMs, () => this.lookUp()) === null) this.dispatch({ type: 'up' });
     else if (plan.phase === 'reloading') {
@@ -123,16 +147,16 @@ export class App {
     this.outcome = { drain: addDrain(this.outcome.drain, slot.drainCounts), killed: this.outcome.killed + (slot.wasKilled ? 1 : 0) };
     const generation = this.generations.get(slot.generation);
     if (generation !== undefined && slot.index >= generation.size) generation.slots.delete(slot.index);
-    this.#replacement?.slotGone(slot);
-    this.#dropEmptyGenerations();
+    this.#effects.replacement?.slotGone(slot);
+    this.dropEmptyGenerations();
     if (this.plan.phase === 'settling' && !this.generations.has(this.plan.retired)) this.dispatch({ type: 'retired' });
-    if (this.plan.phase === 'stopping' && this.generations.size === 0) void this.#allGone();
-    this.#refill();
+    if (this.plan.phase === 'stopping' && this.generations.size === 0) void this.#effects.allGone();
+    this.refill();
     if (this.plan.phase === 'running') this.lookUp();
   }
 
   /** Slots that left and are wanted again: scaled down and up within a drain, or given up for a reload that failed. */
-  #refill(): void {
+  refill(): void {
     const { live } = this;
     if (live === null || this.plan.phase !== 'running') return;
     const others = [...this.generations.values()].some((generation) => generation !== live && generation.hasProcesses);
@@ -141,13 +165,14 @@ export class App {
   }
 
   slotChanged(slot: Slot): void {
+    if (this.#isAdopting) return;
     if (slot.state === 'ready') {
       const generation = this.generations.get(slot.generation);
       if (generation !== undefined) {
         generation.wasReady = true;
-        if (this.#replacement === null || generation === this.live) generation.fill();
+        if (this.#effects.replacement === null || generation === this.live) generation.fill();
       }
-      this.#replacement?.slotReady(slot);
+      this.#effects.replacement?.slotReady(slot);
     }
     for (const listener of this.deps.registry.of(this.name)) listener.refresh();
     if (slot.state === 'ready') this.lookUp();
@@ -157,13 +182,13 @@ export class App {
   /** Slots of what serves, or will. */
   current(): Slot[] {
     return [...this.generations.values()]
-      .filter((generation) => this.#isCurrent(generation))
+      .filter((generation) => this.isCurrent(generation))
       .flatMap((generation) => [...generation.slots.values()]);
   }
 
   /** Whether a successor takes over this very slot's socket. */
   isReplacing(slot: Slot): boolean {
-    return this.#replacement !== null && this.live?.number === slot.generation;
+    return this.#effects.replacement !== null && this.live?.number === slot.generation;
   }
 
   /** Puts a changed record on disk, then in force. Throws COVET_ERR_STATE_WRITE, and then nothing changed. */
@@ -188,111 +213,33 @@ export class App {
     this.deps.events.announce({ type: 'app.changed', app: this.name, from, to, reason });
   }
 
-  #act(effect: PlanEffect, slot: Slot | undefined): void {
-    switch (effect.type) {
-      case 'startGeneration':
-        return this.#startGeneration(effect.generation);
-      case 'flip':
-        return void flip(this, effect.to);
-      case 'drainGeneration':
-        this.generations.get(effect.generation)?.drain('replaced by a new generation');
-        this.#dropEmptyGenerations();
-        if (!this.generations.has(effect.generation)) queueMicrotask(() => this.dispatch({ type: 'retired' }));
-        return;
-      case 'killGeneration':
-        return this.#killCandidate(effect.generation);
-      case 'drainAll':
-        return this.#drainAll();
-      case 'resize':
-        // A replacement fills the new generation slot by slot, and goes on to its last.
-        for (const generation of this.generations.values())
-          if (this.#isCurrent(generation)) generation.resize(this.wanted, this.#replacement === null);
-        return;
-      case 'restartSlot':
-        if (slot !== undefined) this.host.restart(slot, effect.reason);
-        return;
-      case 'closeListeners':
-        return void this.deps.registry.end(this.name, 'closed');
-      case 'answer':
-        return this.answers.give(effect.to, effect.error);
-      case 'forget':
-        return this.#forget();
-    }
+  /** On which CPUs its workers are to run, as things are now. */
+  planPins(): PinPlan {
+    return planPins(this.config.pin, this.wanted, readCpuGrant(this.deps.env.native), this.deps.otherPinned(this.name));
   }
 
-  #startGeneration(number: number): void {
-    const generation = this.generations.get(number);
-    if (generation === undefined) throw new Error(`Expected generation ${number} of ${this.name} to be prepared`);
-    this.pins = planPins(this.config.pin, this.wanted, readCpuGrant(this.deps.env.native), this.deps.otherPinned(this.name));
-    const { plan } = this;
-    if (plan.phase !== 'reloading') return generation.fill();
-    const live = this.generations.get(plan.live)!;
-    if (this.reloadMode === 'overlap') {
-      generation.coverage = coverageOf(this.deps.registry.of(this.name), plan.live);
-      return generation.fill();
-    }
-    this.#replacement = new Replacement(live, generation, this.config.minHealthyMs, this.deps.env, () => {
-      this.#replacement = null;
-      this.lookUp();
-    });
-    this.#replacement.begin();
-  }
-
-  #killCandidate(number: number): void {
-    const generation = this.generations.get(number);
-    this.#replacement?.abandon();
-    this.#replacement = null;
-    generation?.kill('the reload failed');
-    for (const listener of this.deps.registry.of(this.name)) listener.forgetGeneration(number);
-    this.#dropEmptyGenerations();
-    queueMicrotask(() => {
-      this.#refill();
-      this.lookUp();
-    });
-  }
-
-  #drainAll(): void {
-    this.#replacement?.abandon();
-    this.#replacement = null;
-    for (const generation of [...this.generations.values()]) generation.drain('stopped');
-    void this.deps.registry.end(this.name, 'closed');
-    this.#dropEmptyGenerations();
-    if (this.generations.size === 0) queueMicrotask(() => void this.#allGone());
-  }
-
-  async #allGone(): Promise<void> {
-    const { plan } = this;
-    if (plan.phase !== 'stopping' || this.#isSweeping) return;
-    this.#isSweeping = true;
-    await this.host.sweepOrphans();
-    await this.deps.registry.end(this.name, plan.then === 'failed' ? 'refusing' : 'closed');
-    // A failed app keeps its listeners, refusing; another start makes them anew with what its config says then.
-    if (plan.then !== 'failed') this.deps.registry.forget(this.name);
-    this.host.reset();
-    this.#isSweeping = false;
-    this.dispatch({ type: 'allGone' });
-  }
-
-  #forget(): void {
+  /** Deleted, and nothing of it runs. */
+  forget(): void {
     this.deps.registry.forget(this.name);
     this.deps.logs.close(this.name);
+    this.memory.forget();
     this.deps.events.announce({ type: 'app.changed', app: this.name, from: this.#status, to: 'none', reason: 'deleted' });
     this.#status = 'none';
     this.deps.onForgotten(this);
   }
 
   /** A generation without a process, that nothing will start again, is history. */
-  #dropEmptyGenerations(): void {
+  dropEmptyGenerations(): void {
     for (const [number, generation] of this.generations) {
       const isOver = [...generation.slots.values()].every((slot) => !slot.hasProcess && slot.state !== 'backoff');
-      const isLeaving = this.plan.phase === 'stopping' || !this.#isCurrent(generation);
+      const isLeaving = this.plan.phase === 'stopping' || !this.isCurrent(generation);
       if (!isOver || !isLeaving) continue;
       this.generations.delete(number);
       for (const listener of this.deps.registry.of(this.name)) listener.forgetGeneration(number);
     }
   }
 
-  #isCurrent(generation: Generation): boolean {
+  isCurrent(generation: Generation): boolean {
     const { plan } = this;
     return ('live' in plan && plan.live === generation.number) || (plan.phase === 'reloading' && plan.candidate === generation.number);
   }

@@ -6,12 +6,16 @@ import type { App } from './app.ts';
 
 /** Never rejects: what goes wrong fails the reload, or is said. */
 export async function flip(app: App, to: number): Promise<void> {
+  const environment = app.generations.get(to)?.env;
+  app.deps.env.reach(`up:${to}`);
   try {
-    await app.save({ live: to });
+    // With the environment that the reload was asked for, if it was.
+    await app.save({ live: to, ...(environment === undefined ? {} : { env: environment }) });
   } catch (error) {
     app.dispatch({ type: 'reloadFailed', reason: (error as Error).message });
     return;
   }
+  app.deps.env.reach(`written:${to}`);
   const { plan } = app;
   const candidate = app.generations.get(to);
   if (plan.phase !== 'reloading' || plan.candidate !== to || candidate === undefined) return takeBack(app);
@@ -24,12 +28,14 @@ export async function flip(app: App, to: number): Promise<void> {
     }
   }
   events.announce({ type: 'reload.flipped', app: app.name, generation: to });
+  env.reach(`flipped:${to}`);
   app.dispatch({ type: 'flipped' });
   for (const listener of registry.of(app.name)) listener.refresh();
+  env.reach(`draining:${to}`);
 }
 
 /** The candidate failed, or the app was stopped, while the flip was written: what serves is what it was. */
 async function takeBack(app: App): Promise<void> {
   if (app.live === null || app.isForgotten) return;
-  await app.save({ live: app.live.number }).catch((error: Error) => app.deps.logs.say(app.name, error.message));
+  await app.save({ live: app.live.number, env: app.live.env }).catch((error: Error) => app.deps.logs.say(app.name, error.message));
 }

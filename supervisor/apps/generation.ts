@@ -5,7 +5,8 @@
 import type { Env, Timer } from '../env.ts';
 import type { Half, Listener } from '../listeners/listener.ts';
 import type { LogMark } from '../logs/log-store.ts';
-import { Slot, type SlotHost } from '../slots/slot.ts';
+import type { SlotHost } from '../slots/slot-host.ts';
+import { Slot } from '../slots/slot.ts';
 import type { Launch } from './launch.ts';
 
 /** Listener key → how many workers must listen there. */
@@ -79,9 +80,14 @@ export class Generation {
   }
 
   startSlot(index: number): void {
+    this.seat(index).dispatch({ type: 'start' });
+  }
+
+  /** The slot of that index, made when it is new. */
+  seat(index: number): Slot {
     const slot = this.slots.get(index) ?? new Slot(this.#host, this.number, index, this.half);
     this.slots.set(index, slot);
-    slot.dispatch({ type: 'start' });
+    return slot;
   }
 
   /** More slots start; the highest leave. */

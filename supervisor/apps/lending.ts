@@ -3,7 +3,9 @@
  * as Node's own error. Also what an app's listeners need to know of it.
  */
 import { InitError } from '../init/init-client.ts';
-import { askedAddress, parseListen, type Address } from '../listeners/address.ts';
+import type { HeldGroup } from '../init/held.ts';
+import { addressKey, askedAddress, parseListen, type Address } from '../listeners/address.ts';
+import { readGroup } from '../listeners/sockets.ts';
 import { Listener, type Half } from '../listeners/listener.ts';
 import { judge, type Refusal } from '../listeners/registry.ts';
 import { CovetError } from '../protocol/errors.ts';
@@ -65,6 +67,15 @@ export class Lending {
     return lent;
   }
 
+  /** The sockets of a listener that the supervisor before this one opened; `listening`: listener key → generation → slots. */
+  adopt(group: HeldGroup, listening: ReadonlyMap<string, ReadonlyMap<number, ReadonlySet<number>>>): void {
+    const { name, live, deps } = this.#app;
+    const { address, ordinal } = readGroup(group);
+    const listener = this.#makeListener(address, ordinal);
+    listener.adopt(group, live?.half ?? 0, listening.get(addressKey(address)) ?? new Map());
+    deps.registry.adopt(name, listener);
+  }
+
   async #open(listener: Listener, slot: number, half: Half): Promise<number> {
     try {
       return await listener.lend(slot, half, DEFAULT_BACKLOG);
@@ -116,7 +127,8 @@ export class Lending {
   }
 
   #countPortZero(slot: Slot): number {
-    const count = this.#portZeros.get(slot.worker!) ?? 0;
+    const before = () => this.#app.host.listenersOf(slot).filter((listener) => listener.ordinal !== null).length;
+    const count = this.#portZeros.get(slot.worker!) ?? before();
     this.#portZeros.set(slot.worker!, count + 1);
     return count;
   }

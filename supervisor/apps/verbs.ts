@@ -6,7 +6,7 @@ import { readCpuGrant } from '../host/cpu-grant.ts';
 import type { Half } from '../listeners/listener.ts';
 import type { LogMark } from '../logs/log-store.ts';
 import { CovetError, type ErrorCode, type ErrorDetails } from '../protocol/errors.ts';
-import type { AppRecord } from '../state/wanted.ts';
+import type { AppRecord, GenerationRecord } from '../state/wanted.ts';
 import { PlanRefusal } from './answers.ts';
 import type { App } from './app.ts';
 import { NOTHING_YET, type Outcome } from './app-deps.ts';
@@ -29,7 +29,8 @@ export async function start(app: App): Promise<void> {
   if (app.isPreparing || app.plan.phase !== 'stopped') require(app, 'refused', 'start');
   const { stops } = app;
   const { config, env } = app.record;
-  const generation = await prepare(app, ({ lastGeneration }) => ({ isWanted: true, config, env, live: lastGeneration + 1 }), 0);
+  const change = ({ lastGeneration }: AppRecord): Partial<AppRecord> => ({ isWanted: true, config, env, live: lastGeneration + 1 });
+  const generation = await prepare(app, { change, half: 0, env });
   if (app.stops !== stops) return endPrepared(app);
   const started = app.answers.next('start');
   app.generations.set(generation.number, generation);
@@ -52,24 +53,23 @@ export async function reload(app: App, env: Readonly<Record<string, string>> | n
   if (app.isPreparing || app.plan.phase !== 'running') require(app, 'refused', 'reload');
   const startedMs = app.deps.env.nowMs();
   const mode = app.reloadMode;
-  const previous = app.record.env;
   const half: Half = mode === 'overlap' ? (app.live?.half === 0 ? 1 : 0) : (app.live?.half ?? 0);
   let generation = 0;
   let logMark: LogMark | undefined;
   try {
-    const candidate = await prepare(app, () => (env === null ? {} : { env }), half);
+    const candidate = await prepare(app, { change: () => ({}), half, env: env ?? app.record.env });
     generation = candidate.number;
     logMark = candidate.logMark;
+    app.deps.env.reach(`prepared:${generation}`);
     if (app.plan.phase !== 'running') require(app, 'refused', 'reload');
     app.outcome = NOTHING_YET;
     const answered = app.answers.next('reload');
     app.generations.set(generation, candidate);
     require(app, app.dispatch({ type: 'reload', generation }), 'reload');
     app.deps.events.announce({ type: 'reload.started', app: app.name, generation, mode });
+    app.deps.env.reach(`started:${generation}`);
     await answered;
   } catch (error) {
-    // What was flipped to is what runs, with its environment.
-    if (env !== null && generation !== 0 && app.record.live !== generation) await app.save({ env: previous });
     if (error instanceof PlanRefusal) app.deps.events.announce({ type: 'reload.failed', app: app.name, generation, reason: error.message });
     if (app.isEnding) throw new CovetError('COVET_ERR_RELOAD_ENDED', { app: app.name, by: 'a stop' });
     return failedAs(app, error, 'COVET_ERR_RELOAD_FAILED', { generation }, logMark);
@@ -122,8 +122,14 @@ export async function scale(app: App, instances: number | 'max'): Promise<void> 
   await grown.catch((error: unknown) => failedAs(app, error, 'COVET_ERR_APP_FAILED', {}));
 }
 
-/** The next generation: its number on disk before it is used, what it runs resolved. One at a time. */
-async function prepare(app: App, change: (record: AppRecord) => Partial<AppRecord>, half: Half): Promise<Generation> {
+interface Preparation {
+  readonly change: (record: AppRecord) => Partial<AppRecord>;
+  readonly half: Half;
+  readonly env: Readonly<Record<string, string>>;
+}
+
+/** The next generation: its number and what it runs, resolved, on disk before either is used. One at a time. */
+async function prepare(app: App, { change, half, env: environment }: Preparation): Promise<Generation> {
   app.isPreparing = true;
   try {
     const { env, logs } = app.deps;
@@ -132,16 +138,26 @@ async function prepare(app: App, change: (record: AppRecord) => Partial<AppRecor
     app.host.lending.lastRefusal = null;
     const logMark = await logs.mark(app.name, 'err');
     if (app.live === null) await app.host.lending.openConfigured(half);
-    const record = await app.save((known) => ({ ...change(known), lastGeneration: known.lastGeneration + 1 }));
-    const startConcurrency = app.config.startConcurrency ?? maxInstances(readCpuGrant(env.native));
-    const order = { number: record.lastGeneration, half, launch, env: record.env, size: app.wanted, startConcurrency, logMark };
-    return new Generation(env, app.host, order);
+    const record = await app.save((known) => {
+      const number = known.lastGeneration + 1;
+      const changed = { ...known, ...change(known), lastGeneration: number };
+      const serving = known.generations.filter((generation) => generation.number === changed.live);
+      return { ...changed, generations: [...serving, { number, half, launch, env: environment }] };
+    });
+    return makeGeneration(app, record.generations.at(-1)!, logMark);
   } catch (error) {
     if (app.live === null) await app.deps.registry.end(app.name, 'closed');
     throw error;
   } finally {
     app.isPreparing = false;
   }
+}
+
+/** Without its workers yet: a new one, or one that the supervisor before this one left. */
+export function makeGeneration(app: App, record: GenerationRecord, logMark: LogMark): Generation {
+  const { env } = app.deps;
+  const startConcurrency = app.config.startConcurrency ?? maxInstances(readCpuGrant(env.native));
+  return new Generation(env, app.host, { ...record, size: app.wanted, startConcurrency, logMark });
 }
 
 /** Throws COVET_ERR_APP_BUSY on a refusal. */

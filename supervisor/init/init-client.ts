@@ -5,6 +5,7 @@
 import { EventEmitter } from 'node:events';
 import type { Env, Timer } from '../env.ts';
 import type { PacketSocket } from '../../native/index.ts';
+import { Held } from './held.ts';
 import { decodeInitPacket, encodeInitPacket, INIT_WIRE_VERSION, type InitPacket } from '../protocol/init-wire.ts';
 
 /** covet-init answers in microseconds; a silence this long is a fault of ours or of the machine. */
@@ -40,8 +41,6 @@ interface InitEvents {
   failed: [{ key: string; stage: string; errno: number }];
   exited: [{ key: string; pid: number; status: number }];
   signal: [string];
-  /** What is held, told at hello: group, member and worker records. */
-  held: [InitPacket, readonly number[]];
   /** covet-init is gone. */
   end: [];
 }
@@ -51,12 +50,14 @@ export class InitClient extends EventEmitter<InitEvents> {
   readonly #socket: PacketSocket;
   readonly #waiting = new Map<number, Waiting>();
   #lastId = 0;
-  #hello = 0;
+  #hello: { readonly id: number; readonly held: Held } | null = null;
   /** Heard before anybody listened: while this supervisor boots and recovers. */
   readonly #pendingSignals: string[] = [];
   pid = 0;
   /** Whether a supervisor before this one was ready: then what is wanted runs again by itself. */
   isResumed = false;
+  /** Supervisors that died within the last minute. */
+  deaths = 0;
 
   constructor(env: Env, fd: number) {
     super();
@@ -68,11 +69,13 @@ export class InitClient extends EventEmitter<InitEvents> {
     );
   }
 
-  /** Agrees on a version and hears everything covet-init holds (as `held` and `exited` events) before it resolves. */
-  async hello(): Promise<void> {
+  /** Agrees on a version, and resolves with everything that covet-init holds. Which workers ended is told by events. */
+  async hello(): Promise<Held> {
+    const held = new Held((fd) => this.#env.native.closeFd(fd));
     const reply = this.request('hello', { min: String(INIT_WIRE_VERSION.min), max: String(INIT_WIRE_VERSION.max) });
-    this.#hello = this.#lastId;
+    this.#hello = { id: this.#lastId, held };
     await reply;
+    return held;
   }
 
   request(verb: string, fields: Readonly<Record<string, string>> = {}): Promise<InitReply> {
@@ -107,20 +110,22 @@ export class InitClient extends EventEmitter<InitEvents> {
 
   #receive(packet: InitPacket, fds: readonly number[]): void {
     if (packet.id === 0) return this.#unasked(packet, fds);
-    if (packet.id === this.#hello) return this.#greeted(packet, fds);
+    if (packet.id === this.#hello?.id) return this.#greeted(this.#hello.held, packet, fds);
     const waiting = this.#settle(packet.id);
     if (waiting === undefined) return fds.forEach((fd) => this.#env.native.closeFd(fd));
     if (packet.verb === 'error') waiting.reject(new InitError(packet.fields));
     else waiting.resolve({ fields: packet.fields, fds });
   }
 
-  #greeted(packet: InitPacket, fds: readonly number[]): void {
+  #greeted(held: Held, packet: InitPacket, fds: readonly number[]): void {
     switch (packet.verb) {
       case 'hello':
         this.pid = Number(packet.fields['pid']);
         this.isResumed = packet.fields['resumed'] === '1';
+        this.deaths = Number(packet.fields['deaths'] ?? 0);
         return;
       case 'exited':
+      case 'failed':
         return this.#unasked(packet, fds);
       case 'end':
         this.#settle(packet.id)?.resolve({ fields: {}, fds });
@@ -129,7 +134,7 @@ export class InitClient extends EventEmitter<InitEvents> {
         this.#settle(packet.id)?.reject(new InitError(packet.fields));
         return;
       default:
-        this.emit('held', packet, fds);
+        held.take(packet, fds);
     }
   }
 

@@ -6,7 +6,9 @@
  * connections wait where their worker's successor will find them; when none is due they are refused (DESIGN §3, three conditions).
  */
 import type { Env, Timer } from '../env.ts';
+import type { HeldGroup } from '../init/held.ts';
 import type { InitClient } from '../init/init-client.ts';
+import { groupKey, readGroupKey } from '../init/keys.ts';
 import type { ListenerView } from '../protocol/operations.ts';
 import type { ListenerCondition } from '../protocol/states.ts';
 import { addressKey, type Address } from './address.ts';
@@ -87,6 +89,14 @@ export class Listener {
       this.#refuseTimer = null;
       return this.#env.native.duplicate(await this.#sockets.lend(slot, half));
     });
+  }
+
+  /** The sockets that the supervisor before this one opened, and who listens on them: generation → slots. */
+  adopt(group: HeldGroup, half: Half, listening: ReadonlyMap<number, ReadonlySet<number>>): void {
+    lastGroup = Math.max(lastGroup, readGroupKey(group.key)?.count ?? 0);
+    this.#use(Sockets.adopt(this.#env, this.#init, group), half);
+    for (const [generation, slots] of listening) this.#listening.set(generation, new Set(slots));
+    this.#enter('open', 'adopted');
   }
 
   /** The worker's listen() returned. */
@@ -183,14 +193,20 @@ export class Listener {
 
   async #open(slot: number, half: Half, backlog: number): Promise<Sockets> {
     const { uid, gid, useBpf } = this.#owner;
-    const group = `${this.#owner.app}-${++lastGroup}`;
-    const sockets = await Sockets.open(this.#env, this.#init, { group, address: this.address, slot, half, backlog, useBpf, uid, gid });
+    const group = groupKey({ app: this.#owner.app, count: ++lastGroup });
+    const order = { group, address: this.address, ordinal: this.ordinal, slot, half, backlog, useBpf, uid, gid };
+    const sockets = await Sockets.open(this.#env, this.#init, order);
+    this.#use(sockets, half);
+    this.#enter('open', 'listens');
+    return sockets;
+  }
+
+  #use(sockets: Sockets, half: Half): void {
     sockets.watchProgram(() => this.#programGone());
+    this.#sockets = sockets;
     this.address = sockets.address;
     this.#attached = '';
     this.#half = half;
-    this.#enter('open', 'listens');
-    return sockets;
   }
 
   /** The workers that have the old socket keep it, for what waits in its queue. */

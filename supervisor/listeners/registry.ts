@@ -60,6 +60,11 @@ export class ListenerRegistry {
     return listener;
   }
 
+  /** One that is open already. */
+  adopt(app: string, listener: Listener): void {
+    this.#byApp.set(app, [...this.of(app), listener]);
+  }
+
   /** Forgets a listener that could not be opened. */
   release(app: string, listener: Listener): void {
     this.#byApp.set(

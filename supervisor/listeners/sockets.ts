@@ -4,6 +4,7 @@
  */
 import { statSync } from 'node:fs';
 import type { Env } from '../env.ts';
+import type { HeldGroup } from '../init/held.ts';
 import type { InitClient } from '../init/init-client.ts';
 import type { Address } from './address.ts';
 import { Guard } from './guard.ts';
@@ -22,6 +23,8 @@ type Pair = readonly [Member, Member];
 export interface SocketsOrder {
   readonly group: string;
   readonly address: Address;
+  /** For listen(0): which of the app's it is. */
+  readonly ordinal: number | null;
   readonly slot: number;
   readonly half: Half;
   readonly backlog: number;
@@ -31,12 +34,19 @@ export interface SocketsOrder {
   readonly gid: number;
 }
 
+interface SocketsFacts {
+  readonly group: string;
+  readonly backlog: number;
+  readonly address: Address;
+  readonly dispatch: Sockets['dispatch'];
+}
+
 export class Sockets {
   readonly #env: Env;
   readonly #init: InitClient;
   readonly #group: string;
   readonly #pairs = new Map<number, Pair>();
-  #guard: Member | null;
+  #guard: Member | null = null;
   #watch: Guard | null = null;
   /** With the port that port 0 became, and the family that this host has. */
   readonly address: Address;
@@ -47,22 +57,40 @@ export class Sockets {
 
   /** Throws InitError: EADDRINUSE, EACCES and whatever else bind(2) and listen(2) say. */
   static async open(env: Env, init: InitClient, order: SocketsOrder): Promise<Sockets> {
-    const request = { group: order.group, slot: String(order.slot), backlog: String(order.backlog), ...addressFields(order) };
-    const { fields, fds } = await init.request('listen', request);
-    return new Sockets(env, init, order, fields, fds);
+    const { group, slot, half, backlog, ordinal } = order;
+    const request = { group, slot: String(slot), half: String(half), backlog: String(backlog), note: JSON.stringify({ ordinal }) };
+    const { fields, fds } = await init.request('listen', { ...request, ...addressFields(order) });
+    const address = addressOf(order.address, fields);
+    const dispatch = address.kind === 'unix' ? 'shared' : fds[1] === undefined ? 'hash' : 'bpf';
+    const sockets = new Sockets(env, init, { group, backlog, address, dispatch });
+    // A member of the group that is never lent: the program is attached through it.
+    if (fds[2] !== undefined) sockets.#guard = { fd: fds[2], index: Number(fields['guard']) };
+    sockets.#put(slot, half, fields, fds);
+    return sockets;
   }
 
-  private constructor(env: Env, init: InitClient, order: SocketsOrder, fields: Readonly<Record<string, string>>, fds: readonly number[]) {
+  /** Those that the supervisor before this one opened; owns their descriptors from now on. */
+  static adopt(env: Env, init: InitClient, held: HeldGroup): Sockets {
+    const { address } = readGroup(held);
+    const dispatch = address.kind === 'unix' ? 'shared' : held.fields['halves'] === '2' ? 'bpf' : 'hash';
+    const sockets = new Sockets(env, init, { group: held.key, backlog: Number(held.fields['backlog']), address, dispatch });
+    for (const { slot } of held.members) {
+      const [a, b] = [0, 1].map((half) => held.members.find((member) => member.slot === slot && member.half === half));
+      const [first, second] = [a ?? b, b ?? a];
+      if (first !== undefined && second !== undefined) sockets.#pairs.set(slot, [first, second]);
+    }
+    sockets.#guard = held.members.find((member) => member.half === -1) ?? null;
+    return sockets;
+  }
+
+  private constructor(env: Env, init: InitClient, facts: SocketsFacts) {
     this.#env = env;
     this.#init = init;
-    this.#group = order.group;
-    this.backlog = order.backlog;
-    this.address = addressOf(order.address, fields);
-    this.dispatch = order.address.kind === 'unix' ? 'shared' : fds[1] === undefined ? 'hash' : 'bpf';
-    // A member of the group that is never lent: the program is attached through it.
-    this.#guard = fds[2] === undefined ? null : { fd: fds[2], index: Number(fields['guard']) };
+    this.#group = facts.group;
+    this.backlog = facts.backlog;
+    this.address = facts.address;
+    this.dispatch = facts.dispatch;
     this.#inode = inodeOf(this.address);
-    this.#put(order.slot, order.half, fields, fds);
   }
 
   /** An app that unlinks its path before it listens took the socket out of the file system: nobody can connect to it any more. */
@@ -108,6 +136,7 @@ export class Sockets {
     };
     for (const [index, [a, b]] of this.#pairs) this.#pairs.set(index, [renumber(a), renumber(b)]);
     if (this.#guard !== null) this.#guard = renumber(this.#guard);
+    this.#init.request('moved', { group: this.#group, index: String(broken.index) }).catch(() => {}); // gone with covet-init itself
   }
 
   /** Lets go of them all, here and in covet-init; a worker's own duplicate lives as long as the worker holds it. */
@@ -125,7 +154,7 @@ export class Sockets {
       this.#pairs.set(slot, shared);
       return;
     }
-    const { fields, fds } = await this.#init.request('append', { group: this.#group, slot: String(slot) });
+    const { fields, fds } = await this.#init.request('append', { group: this.#group, slot: String(slot), half: String(half) });
     this.#put(slot, half, fields, fds);
   }
 
@@ -135,6 +164,14 @@ export class Sockets {
     const second: Member = fds[1] === undefined ? first : { fd: fds[1], index: Number(fields['b']) };
     this.#pairs.set(slot, half === 0 ? [first, second] : [second, first]);
   }
+}
+
+/** What a group of covet-init was opened for. */
+export function readGroup({ fields, note }: HeldGroup): { readonly address: Address; readonly ordinal: number | null } {
+  const { ordinal = null } = JSON.parse(note) as { ordinal?: number | null };
+  if (fields['family'] === 'unix') return { address: { kind: 'unix', path: fields['path'] ?? '' }, ordinal };
+  const dual = fields['dual'] === '1' && fields['family'] === 'tcp6';
+  return { address: { kind: 'tcp', host: fields['host'] ?? '', port: Number(fields['port']), dual }, ordinal };
 }
 
 function addressFields({ address, useBpf, uid, gid }: SocketsOrder): Record<string, string> {

@@ -5,6 +5,6 @@ import { listView } from './views.ts';
 export const resurrect: Handler<'resurrect'> = async ({ core, progress }) => {
   core.requireRunning();
   progress('starting what was wanted');
-  await core.resurrect();
+  await core.resurrect({ failedToo: true });
   return listView(core);
 };

@@ -18,12 +18,13 @@ export const INIT_PACKET_FDS_MAX = 64;
  *
  * | request | keys | reply | descriptors of the reply |
  * |---|---|---|---|
- * | hello  | min max | `hello version pid resumed=0\|1` (1: a supervisor before this one was ready), then one `group`, `member`, `worker`, `exited` each for what is held, then `end` | see below |
- * | listen | group family=tcp4\|tcp6\|unix host port dual=0\|1 backlog slot halves=1\|2; unix: path uid gid | `listening port halves a b guard` (indices in the reuseport group) | [A, B, guard], [A], or the unix socket |
- * | append | group slot | `appended a b` | [A, B] or [A] |
+ * | hello  | min max | `hello version pid resumed=0\|1 deaths` (1: a supervisor before this one was ready; deaths: of supervisors within the last minute), then one `note`, `group`, `member`, `worker`, `failed`, `exited` each for what is held, then `end` | see below |
+ * | listen | group family=tcp4\|tcp6\|unix host port dual=0\|1 backlog slot half halves=1\|2 note; unix: path uid gid | `listening port halves a b guard` (indices in the reuseport group; a is the asking half's) | [a, b, guard], [a], or the unix socket |
+ * | append | group slot half | `appended a b` | [a, b] or [a] |
+ * | moved  | group index | `ok` | that member left the group and came back as its last; the last took its place |
  * | close  | group | `ok` | |
- * | worker | key out err | `worker` | [channel ours, channel theirs, handoff ours, handoff theirs, out r, out w, err r, err w, report w] |
- * | note   | key text | `ok` | the text is kept with the worker and told at the next hello |
+ * | worker | key out err (files for its lines while there is no supervisor) | `worker` | [channel ours, channel theirs, handoff ours, handoff theirs, out r, out w, err r, err w, report w] |
+ * | note   | key text | `ok` | kept and told at each hello; an empty text lets go of it |
  * | forget | key | `ok` | the record of a worker that exited, or never ran, and its descriptors are let go |
  * | ready  | | `ok` | tells whoever started covet-init that the supervisor serves |
  * | quit   | code | – | every worker left is killed, then covet-init exits with the code |
@@ -36,8 +37,8 @@ export const INIT_PACKET_FDS_MAX = 64;
  * | exited  | key pid status (the raw wait status); told again at each hello until `forget` | |
  * | signal  | name: SIGTERM, SIGINT or SIGHUP was sent to covet-init | |
  *
- * At hello: `group key family host port dual backlog halves` · `member group slot half=0|1|-1 index` with [fd] (half −1 is the
- * guard) · `worker key pid start note` with [channel, handoff, out r, err r] and [pidfd] last when pid is not 0.
+ * At hello: `note key text` · `group key family host port dual backlog halves note path` · `member group slot half=0|1|-1 index` with
+ * [fd] (half −1 is the guard) · `worker key pid start` with [channel, handoff, out r, err r] and [pidfd] last when pid is not 0.
  *
  * A failure is `error errno code syscall` with the request's id.
  */

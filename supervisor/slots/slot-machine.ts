@@ -22,6 +22,8 @@ const KILL_AGAIN_MS = 5_000;
 
 export type SlotEvent =
   | { readonly type: 'start' }
+  /** Its worker was left by the supervisor before this one. */
+  | { readonly type: 'adopted'; readonly as: 'spawning' | 'booting' | 'ready' }
   | { readonly type: 'running' }
   /** covet-exec could not start it; there is no process. */
   | { readonly type: 'spawnFailed'; readonly reason: string }
@@ -99,11 +101,17 @@ const killAs =
     ],
     reason: what(limits),
   });
+const adopt: Cell = (event, limits) => {
+  if (event.type !== 'adopted') return null;
+  const waitMs = { spawning: SPAWN_TIMEOUT_MS, booting: limits.readyTimeoutMs, ready: null }[event.as];
+  return { state: event.as, effects: waitMs === null ? [] : [{ type: 'arm', ms: waitMs }], reason: 'left by the supervisor before' };
+};
 const spawn = go('spawning', [{ type: 'spawn' }, { type: 'arm', ms: SPAWN_TIMEOUT_MS }], 'starting');
 
 /** A slot without a process: whatever would end it has nothing to do. */
 const empty: Row = {
   start: spawn,
+  adopted: ignore,
   running: ignore,
   spawnFailed: ignore,
   ready: ignore,
@@ -120,6 +128,7 @@ const empty: Row = {
 /** A slot that is being ended: only its end matters. */
 const ending: Row = {
   start: ignore,
+  adopted: ignore,
   running: go(
     'stopping',
     [
@@ -141,7 +150,7 @@ const ending: Row = {
 };
 
 export const SLOT_TABLE = {
-  cold: empty,
+  cold: { ...empty, adopted: adopt },
   spawning: {
     ...ending,
     running: (_event, limits) => ({ state: 'booting', effects: [{ type: 'arm', ms: limits.readyTimeoutMs }], reason: 'runs' }),

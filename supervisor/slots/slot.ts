@@ -3,47 +3,24 @@
  * the worker does into the machine's events, and tells its generation what came of it. The only place that writes a slot's state.
  */
 import { constants } from 'node:os';
-import type { Env, Timer } from '../env.ts';
+import type { Timer } from '../env.ts';
 import type { Half, Listener } from '../listeners/listener.ts';
 import type { AppConfig } from '../protocol/config.ts';
 import type { SlotState } from '../protocol/states.ts';
-import type { DrainCounts, LendReply, LendRequest, WorkerMessage } from '../protocol/worker-wire.ts';
+import type { SlotMemo } from '../state/memos.ts';
+import type { DrainCounts, WorkerMessage } from '../protocol/worker-wire.ts';
 import { drainWorker } from './drain.ts';
 import { probeWorker } from './probe.ts';
 import { NO_HISTORY, type CrashHistory } from './restart-policy.ts';
+import type { SlotHost } from './slot-host.ts';
 import { hasProcess, stepSlot, type SlotEffect, type SlotEvent } from './slot-machine.ts';
 import { describeEnd, type WorkerEnd } from './worker-end.ts';
 import type { WorkerCallbacks, WorkerHandle } from './worker-handle.ts';
 
+/** States of a worker that had been ready. */
+const SERVING: ReadonlySet<SlotState> = new Set(['ready', 'draining', 'stopping']);
 /** Between two tries of a readiness probe. */
 const PROBE_AGAIN_MS = 200;
-
-/** What a slot needs of its app; app.ts implements it. */
-export interface SlotHost {
-  readonly env: Env;
-  readonly config: AppConfig;
-  /** Makes the handle, registers it and starts it. */
-  hire(slot: Slot, callbacks: WorkerCallbacks): WorkerHandle;
-  lend(slot: Slot, request: LendRequest, reply: (reply: LendReply, fd?: number) => void): void;
-  /** Whether its worker says hello when it runs its first line. */
-  hasPreload(slot: Slot): boolean;
-  /** Whether only a listen() can make it ready: the config says so, or its like have listened before. */
-  mustListen(slot: Slot): boolean;
-  listenersOf(slot: Slot): readonly Listener[];
-  onListening(slot: Slot, key: string, own: boolean): void;
-  onClosed(slot: Slot, key: string): void;
-  /** The state was written. */
-  onState(slot: Slot, from: SlotState, event: string, reason: string): void;
-  onCrash(slot: Slot, reason: string, wasReady: boolean): void;
-  onGone(slot: Slot): void;
-  onExit(slot: Slot, end: WorkerEnd, expected: boolean): void;
-  onMessage(slot: Slot, data: unknown): void;
-  onMisbehaved(slot: Slot, reason: string): void;
-  /** A worker that stays, to hand connections to; null when there is none. */
-  heirOf(slot: Slot): WorkerHandle | null;
-  /** Connections keep coming to its socket, for nobody or for a successor on it: the worker must stop accepting by itself. */
-  mustStopAccepting(slot: Slot): boolean;
-}
 
 export class Slot {
   readonly index: number;
@@ -136,6 +113,21 @@ export class Slot {
     }
   }
 
+  /** Takes its seat as the supervisor before this one left it; `take` makes the handle of the worker in it, and is null when there is none. */
+  adopt(memo: SlotMemo | null, take: ((callbacks: WorkerCallbacks) => WorkerHandle) | null): void {
+    if (memo !== null) ({ history: this.history, restarts: this.restarts, wasReady: this.wasReady } = memo);
+    if (take === null) return;
+    const worker = (this.#worker = take(this.#callbacks()));
+    const wasServing = memo !== null && memo.worker === worker.key && SERVING.has(memo.state);
+    this.dispatch({ type: 'adopted', as: worker.pid === 0 ? 'spawning' : wasServing ? 'ready' : 'booting' });
+    if (this.#state === 'ready') {
+      this.readyAtMs = memo?.readyAtMs ?? this.readyAtMs;
+      this.#hasChannel = this.#host.hasPreload(this);
+    } else if (this.#state === 'booting' && !this.#host.hasPreload(this)) {
+      this.#countLife();
+    }
+  }
+
   #spawn(): void {
     if (this.#worker !== null) this.restarts++;
     this.#doom = '';
@@ -147,7 +139,11 @@ export class Slot {
     this.#hasChannel = false;
     this.#signals = { sigterm: true, sigint: false };
     this.readyAtMs = null;
-    this.#worker = this.#host.hire(this, {
+    this.#worker = this.#host.hire(this, this.#callbacks());
+  }
+
+  #callbacks(): WorkerCallbacks {
+    return {
       onRunning: () => this.#running(),
       onFailed: (failure) => this.#ended(() => this.dispatch({ type: 'spawnFailed', reason: failure })),
       onExited: (end) => this.#ended(() => this.#exited(end)),
@@ -158,7 +154,7 @@ export class Slot {
         this.#doom = problem;
         this.#signal('kill');
       },
-    });
+    };
   }
 
   #running(): void {
@@ -198,6 +194,9 @@ export class Slot {
       case 'hello':
         if (!this.#hasChannel) this.#countLife();
         this.#hasChannel = true;
+        // To a supervisor that did not start it a worker tells everything; what it does not listen on any more it closed meanwhile.
+        for (const { key } of this.#host.listenersOf(this)) if (!message.listeners.includes(key)) this.#host.onClosed(this, key);
+        if (message.ready && this.#host.config.readiness === 'signal') this.#maybeReady();
         return;
       case 'listening':
         this.#host.onListening(this, message.listener, message.own === true);

@@ -5,10 +5,12 @@
 import { Socket } from 'node:net';
 import type { PacketSocket } from '../../native/index.ts';
 import type { Env } from '../env.ts';
+import type { HeldWorker } from '../init/held.ts';
 import type { InitClient } from '../init/init-client.ts';
 import { LineSplitter } from '../protocol/rpc.ts';
 import {
   CHANNEL_LINE_BYTES_MAX,
+  WORKER_WIRE_VERSION,
   type LendReply,
   type LendRequest,
   type PeerNotice,
@@ -91,6 +93,16 @@ export class WorkerHandle {
     }
   }
 
+  /** Takes over the worker of a supervisor that is gone. Owns the descriptors from now on. */
+  adopt({ pid, pidfd, channel, handoff }: HeldWorker, startedMs: number): void {
+    this.pid = pid;
+    this.#pidfd = pidfd ?? -1;
+    this.startedMs = startedMs;
+    this.#open(channel, handoff, { isAdopted: true });
+    // The line break ends a line that the one before us left half written.
+    this.#channel?.write(`\n${JSON.stringify({ t: 'hello', ...WORKER_WIRE_VERSION } satisfies SupervisorMessage)}\n`);
+  }
+
   running(pid: number, pidfd: number): void {
     this.pid = pid;
     this.#pidfd = pidfd;
@@ -136,12 +148,18 @@ export class WorkerHandle {
     }
   }
 
-  #open(channel: number, handoff: number): void {
+  #open(channel: number, handoff: number, { isAdopted = false } = {}): void {
     const splitter = new LineSplitter(CHANNEL_LINE_BYTES_MAX);
+    // Its first line may be the rest of one that the supervisor before us began to read.
+    let mayBeTorn = isAdopted;
+    const receive = (line: string): void => {
+      const isFirst = mayBeTorn;
+      mayBeTorn = false;
+      if (line === '' || (isFirst && !isWhole(line))) return;
+      this.#callbacks.onMessage(decodeWorkerMessage(line));
+    };
     this.#channel = new Socket({ fd: channel, readable: true, writable: true });
-    this.#channel.on('data', (chunk: Buffer) =>
-      this.#guard(() => splitter.push(chunk).forEach((line) => line !== '' && this.#callbacks.onMessage(decodeWorkerMessage(line)))),
-    );
+    this.#channel.on('data', (chunk: Buffer) => this.#guard(() => splitter.push(chunk).forEach(receive)));
     // A worker that dies resets its channel; its end is told by covet-init.
     this.#channel.on('error', () => {});
     this.#handoff = new this.#env.native.PacketSocket(handoff);
@@ -210,5 +228,14 @@ export class WorkerHandle {
     this.#channel = null;
     this.#handoff?.close();
     this.#handoff = null;
+  }
+}
+
+function isWhole(line: string): boolean {
+  try {
+    JSON.parse(line);
+    return true;
+  } catch {
+    return false;
   }
 }

@@ -7,16 +7,29 @@ import type { WorkerHandle } from './worker-handle.ts';
 export class WorkerTable {
   readonly #init: InitClient;
   readonly #handles = new Map<string, WorkerHandle>();
+  /** What was told before the workers of another supervisor were adopted, in order; null from then on. */
+  #early: (() => void)[] | null = [];
 
   constructor(init: InitClient, closeFd: (fd: number) => void) {
     this.#init = init;
-    init.on('running', ({ key, pid, pidfd }) => {
-      const handle = this.#handles.get(key);
-      if (handle === undefined) closeFd(pidfd);
-      else handle.running(pid, pidfd);
-    });
-    init.on('failed', ({ key, stage, errno }) => this.#finish(key, (handle) => handle.failed(describeFailure(stage, errno))));
-    init.on('exited', ({ key, status }) => this.#finish(key, (handle) => handle.exited(status)));
+    const told = (act: () => void): void => void (this.#early === null ? act() : this.#early.push(act));
+    init.on('running', ({ key, pid, pidfd }) =>
+      told(() => {
+        const handle = this.#handles.get(key);
+        // Told twice of a worker that began to run just before covet-init was greeted.
+        if (handle === undefined || handle.pid !== 0) closeFd(pidfd);
+        else handle.running(pid, pidfd);
+      }),
+    );
+    init.on('failed', ({ key, stage, errno }) => told(() => this.#finish(key, (handle) => handle.failed(describeFailure(stage, errno)))));
+    init.on('exited', ({ key, status }) => told(() => this.#finish(key, (handle) => handle.exited(status))));
+  }
+
+  /** Every worker there is has its handle: what was told of them meanwhile is told on. */
+  begin(): void {
+    const early = this.#early ?? [];
+    this.#early = null;
+    for (const act of early) act();
   }
 
   add(handle: WorkerHandle): void {

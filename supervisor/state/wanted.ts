@@ -6,11 +6,21 @@ import { constants } from 'node:fs';
 import { copyFile, open, readFile, rename, unlink } from 'node:fs/promises';
 import { dirname } from 'node:path';
 import * as v from 'valibot';
+import type { Launch } from '../apps/launch.ts';
 import { appConfigSchema, type AppConfig } from '../protocol/config.ts';
 import { CovetError } from '../protocol/errors.ts';
 
 /** Of the file; a reader refuses what is newer than it knows. */
 export const STATE_VERSION = { min: 1, max: 1 } as const;
+
+/** What one generation runs: resolved when it was made, whatever `current` points to later. */
+export interface GenerationRecord {
+  readonly number: number;
+  /** Of the listeners' sockets. */
+  readonly half: 0 | 1;
+  readonly launch: Launch;
+  readonly env: Readonly<Record<string, string>>;
+}
 
 export interface AppRecord {
   readonly config: AppConfig;
@@ -22,7 +32,24 @@ export interface AppRecord {
   readonly lastGeneration: number;
   /** The generation that serves; 0 before the first. Written before a flip is acted on. */
   readonly live: number;
+  /** The one that serves, and the one that a reload brings up. */
+  readonly generations: readonly GenerationRecord[];
 }
+
+const generationSchema = v.object({
+  number: v.pipe(v.number(), v.integer(), v.minValue(1)),
+  half: v.picklist([0, 1]),
+  launch: v.object({
+    file: v.string(),
+    args: v.array(v.string()),
+    cwd: v.string(),
+    isNode: v.boolean(),
+    nodeVersion: v.string(),
+    fingerprint: v.string(),
+    scriptPath: v.string(),
+  }),
+  env: v.record(v.string(), v.string()),
+});
 
 const stateSchema = v.object({
   version: v.literal(1),
@@ -33,6 +60,7 @@ const stateSchema = v.object({
       isWanted: v.boolean(),
       lastGeneration: v.pipe(v.number(), v.integer(), v.minValue(0)),
       live: v.pipe(v.number(), v.integer(), v.minValue(0)),
+      generations: v.optional(v.array(generationSchema), []),
     }),
   ),
 });

@@ -2,7 +2,7 @@
 import assert from 'node:assert/strict';
 import { spawn } from 'node:child_process';
 import { once } from 'node:events';
-import { readFileSync, readlinkSync, statSync } from 'node:fs';
+import { existsSync, readFileSync, readlinkSync, statSync } from 'node:fs';
 import type { Socket } from 'node:net';
 import { join } from 'node:path';
 import { test } from 'node:test';
@@ -20,8 +20,18 @@ import {
 } from './init-harness.ts';
 
 async function worker(supervisor: Relay, key: string, ...program: string[]): Promise<void> {
-  await supervisor.wire.request('worker', { key, out: '/dev/null', err: '/dev/null' });
+  return workerInto({ out: '/dev/null', err: '/dev/null' }, supervisor, key, ...program);
+}
+
+/** `files`: where its lines go while there is no supervisor. */
+async function workerInto(files: { out: string; err: string }, supervisor: Relay, key: string, ...program: string[]): Promise<void> {
+  await supervisor.wire.request('worker', { key, ...files });
   supervisor.spawn('--', ...program);
+}
+
+async function eventually(what: string, look: () => boolean): Promise<void> {
+  for (const late = Date.now() + DEADLINE_MS; !look(); await new Promise((resolve) => setTimeout(resolve, 20)))
+    assert.ok(Date.now() < late, `Expected ${what} within ${DEADLINE_MS} ms`);
 }
 
 async function quit(supervisor: Relay, exit: Promise<{ code: number | null }>, code = 0): Promise<void> {
@@ -72,6 +82,7 @@ test('a supervisor that is killed is replaced at once and hears of everything, e
         dual: 0,
         backlog: 64,
         slot: 0,
+        half: 0,
         halves: 2,
       })
     ).verb,
@@ -88,6 +99,7 @@ test('a supervisor that is killed is replaced at once and hears of everything, e
   const second = await supervisor();
   const told = await second.wire.hello();
   assert.equal(told[0]?.fields['resumed'], '1', 'a supervisor before this one was ready');
+  assert.equal(told[0]?.fields['deaths'], '1');
   const verbs = told.map((heard) => heard.verb).filter((verb) => verb !== 'exited');
   assert.deepEqual(verbs, ['hello', 'group', 'member', 'member', 'member', 'worker', 'worker']);
   const kept = told.find((heard) => heard.fields['key'] === 'stays');
@@ -96,6 +108,33 @@ test('a supervisor that is killed is replaced at once and hears of everything, e
   assert.deepEqual([end.fields['pid'], end.fields['status']], [goes.fields['pid'], '9']);
   await quit(second, exit);
   await ended(stays.fields['pid']!);
+});
+
+test('while there is no supervisor a worker’s whole lines are written to its files, and it never waits for one', async (t) => {
+  const { supervisor, exit } = await startDaemon(t);
+  const folder = temporaryFolder(t);
+  const [out, err] = [join(folder, 'out'), join(folder, 'err')];
+  const first = await supervisor();
+  await first.wire.request('ready');
+  // Far more than a pipe holds, in pieces that end inside lines; then a line that has no end yet.
+  const script = `for (let i = 1; i <= 40000; i++) { const line = 'line ' + i + '\\n'; fs.writeSync(1, line.slice(0, 3)); fs.writeSync(1, line.slice(3)); }
+    fs.writeSync(2, 'done\\n'); fs.writeSync(1, 'no end'); setInterval(() => {}, 1e6);`;
+  await workerInto({ out, err }, first, 'w', process.execPath, '-e', script);
+  const { fields } = await first.wire.event('running', 'w');
+  process.kill(first.pid, 'SIGKILL');
+  const second = await supervisor();
+  await eventually('the worker to be through', () => existsSync(err) && readFileSync(err, 'utf8') === 'done\n');
+  const expected = Array.from({ length: 40_000 }, (_, i) => `line ${i + 1}\n`).join('');
+  await eventually('every whole line to be written', () => readFileSync(out, 'utf8') === expected);
+  await second.wire.hello();
+  assert.equal(readFileSync(out, 'utf8'), expected, 'the rest is left to the supervisor');
+  process.kill(second.pid, 'SIGKILL');
+  const third = await supervisor();
+  process.kill(Number(fields['pid']), 'SIGKILL');
+  await eventually('the last words of a worker that ended', () => readFileSync(out, 'utf8') === `${expected}no end`);
+  await third.wire.hello();
+  assert.deepEqual([statSync(out).mode & 0o777, statSync(err).mode & 0o777], [0o600, 0o600]);
+  await quit(third, exit);
 });
 
 test('orphans of a worker are reaped and never taken for it', async (t) => {

@@ -39,7 +39,7 @@ const isRoot = process.getuid?.() === 0;
 const onlyRoot = { skip: !isRoot && 'needs root' };
 
 function address(fields: Record<string, string | number> = {}): Record<string, string | number> {
-  return { group: 'g', family: 'tcp4', host: '127.0.0.1', port: 0, dual: 0, backlog: 511, slot: 0, halves: 2, ...fields };
+  return { group: 'g', family: 'tcp4', host: '127.0.0.1', port: 0, dual: 0, backlog: 511, slot: 0, half: 0, halves: 2, ...fields };
 }
 
 async function listening(wire: Conversation, fields: Record<string, string | number> = {}): Promise<Heard> {
@@ -65,7 +65,10 @@ function failure(reply: Heard): string {
 test('hello agrees on a version, and refuses one that is not there yet', async (t) => {
   const { wire, child } = startEmbedded(t);
   const [hello, ...rest] = await wire.hello();
-  assert.deepEqual({ verb: hello?.verb, ...hello?.fields }, { verb: 'hello', version: '1', pid: String(child.pid), resumed: '0' });
+  assert.deepEqual(
+    { verb: hello?.verb, ...hello?.fields },
+    { verb: 'hello', version: '1', pid: String(child.pid), resumed: '0', deaths: '0' },
+  );
   assert.deepEqual(rest, []);
   assert.equal(failure(await wire.request('hello', { min: 2, max: 3 })), 'error EPROTONOSUPPORT');
   assert.equal(failure(await wire.request('hello')), 'error EINVAL');
@@ -94,9 +97,9 @@ test('every connection waits in the first half until a program says otherwise, a
 test('appended pairs take the next indices, however often they are asked for', async (t) => {
   const { wire } = startEmbedded(t);
   const { fields, fds } = await listening(wire);
-  const one = await wire.request('append', { group: 'g', slot: 1 });
-  const two = await wire.request('append', { group: 'g', slot: 2 });
-  const again = await wire.request('append', { group: 'g', slot: 1 });
+  const one = await wire.request('append', { group: 'g', slot: 1, half: 0 });
+  const two = await wire.request('append', { group: 'g', slot: 2, half: 0 });
+  const again = await wire.request('append', { group: 'g', slot: 1, half: 0 });
   assert.deepEqual(
     [one, two, again].map((reply) => [reply.fields['a'], reply.fields['b']]),
     [
@@ -115,7 +118,7 @@ test('appended pairs take the next indices, however often they are asked for', a
     .filter((heard) => heard.verb === 'member')
     .map(({ fields: of }) => [of['slot'], of['half'], of['index']].join(' '));
   assert.deepEqual(members, ['0 0 0', '0 1 1', '-1 -1 2', '1 0 3', '1 1 4', '2 0 5', '2 1 6']);
-  assert.equal(failure(await wire.request('append', { group: 'nobody', slot: 1 })), 'error ENOENT');
+  assert.equal(failure(await wire.request('append', { group: 'nobody', slot: 1, half: 0 })), 'error ENOENT');
 });
 
 test('a selector draws evenly, by weight, and steers one loopback port', async (t) => {
@@ -142,7 +145,7 @@ test('a selector draws evenly, by weight, and steers one loopback port', async (
 test('through a lent socket no program can be attached', async (t) => {
   const { wire } = startEmbedded(t);
   const { fds } = await listening(wire);
-  const appended = await wire.request('append', { group: 'g', slot: 1 });
+  const appended = await wire.request('append', { group: 'g', slot: 1, half: 0 });
   for (const fd of [fds[0]!, fds[1]!, ...appended.fds]) assert.throws(() => native().attachSelector(fd, [1]), { code: 'EPERM' });
 });
 
@@ -181,7 +184,7 @@ test('one half is a single socket without a program or guard', async (t) => {
   const { wire } = startEmbedded(t);
   const { fields, fds } = await listening(wire, { halves: 1 });
   assert.deepEqual([fds.length, fields['halves'], fields['a'], fields['guard']], [1, '1', '0', '-1']);
-  const appended = await wire.request('append', { group: 'g', slot: 1 });
+  const appended = await wire.request('append', { group: 'g', slot: 1, half: 0 });
   assert.deepEqual([appended.fds.length, appended.fields['a']], [1, '1']);
   const [first = 0, second = 0] = await spread(t, Number(fields['port']), [fds[0]!, appended.fds[0]!], 200);
   assert.ok(first > 0 && second > 0 && first + second === 200, `Expected both to be used, got ${first} and ${second}`);
@@ -243,6 +246,7 @@ test('a Unix socket belongs to the app, is never made over a file, and goes with
     path,
     backlog: 64,
     slot: 0,
+    half: 0,
     halves: 1,
     ...fields,
   });
@@ -257,7 +261,7 @@ test('a Unix socket belongs to the app, is never made over a file, and goes with
   assert.equal(failure(await wire.request('listen', unix({ group: 'long', path: `/tmp/${'x'.repeat(103)}` }))), 'error ENAMETOOLONG');
   writeFileSync(join(folder, 'file'), 'mine');
   assert.equal(failure(await wire.request('listen', unix({ group: 'file', path: join(folder, 'file') }))), 'error EADDRINUSE');
-  assert.equal(failure(await wire.request('append', { group: 'u', slot: 1 })), 'error EOPNOTSUPP');
+  assert.equal(failure(await wire.request('append', { group: 'u', slot: 1, half: 0 })), 'error EOPNOTSUPP');
   assert.equal((await wire.request('close', { group: 'u' })).verb, 'ok');
   assert.equal(existsSync(path), false);
 });
@@ -265,7 +269,10 @@ test('a Unix socket belongs to the app, is never made over a file, and goes with
 test('a socket file that someone else put in its place is left alone', async (t) => {
   const path = join(temporaryFolder(t), 'app.sock');
   const { wire } = startEmbedded(t);
-  assert.equal((await wire.request('listen', { group: 'u', family: 'unix', path, backlog: 64, slot: 0, halves: 1 })).verb, 'listening');
+  assert.equal(
+    (await wire.request('listen', { group: 'u', family: 'unix', path, backlog: 64, slot: 0, half: 0, halves: 1 })).verb,
+    'listening',
+  );
   unlinkSync(path);
   writeFileSync(path, 'theirs');
   await wire.request('close', { group: 'u' });
@@ -281,7 +288,7 @@ test('a socket is removed as its owner: a folder put in its path is not emptied 
   chmodSync(folder, 0o755);
   const { wire } = startEmbedded(t);
   const path = join(theirs, 'app.sock');
-  const fields = { group: 'u', family: 'unix', path, backlog: 64, slot: 0, halves: 1, uid: 65_534, gid: 65_534 };
+  const fields = { group: 'u', family: 'unix', path, backlog: 64, slot: 0, half: 0, halves: 1, uid: 65_534, gid: 65_534 };
   assert.equal((await wire.request('listen', fields)).verb, 'listening');
   linkSync(path, join(closed, 'app.sock'));
   renameSync(theirs, join(folder, 'moved'));
@@ -374,21 +381,33 @@ test('a worker that ends before its report is read is told running, then exited'
   assert.equal((await wire.event('exited', 'w')).fields['status'], String(9 << 8));
 });
 
-test('a worker that runs is not forgotten, and its note is told', async (t) => {
+test('a worker that runs is not forgotten, and told at each hello', async (t) => {
   const { wire } = startEmbedded(t);
   await startWorker(wire, 'w', ['sleep', '1000']);
   const running = await wire.event('running', 'w');
   assert.equal(failure(await wire.request('forget', { key: 'w' })), 'error EBUSY');
   assert.equal(failure(await wire.request('worker', { key: 'w' })), 'error EEXIST');
-  assert.equal((await wire.request('note', { key: 'w', text: '{"slot":0, "naïve":"100 %"}' })).verb, 'ok');
-  assert.equal(failure(await wire.request('note', { key: 'nobody', text: '' })), 'error ENOENT');
   const told = (await wire.hello()).find((heard) => heard.verb === 'worker');
-  assert.deepEqual(
-    [told?.fields['note'], told?.fields['pid'], told?.fds.length],
-    ['{"slot":0, "naïve":"100 %"}', running.fields['pid'], 5],
-  );
+  assert.deepEqual([told?.fields['pid'], told?.fds.length], [running.fields['pid'], 5]);
   native().pidfdSignal(running.fds[0]!, 9);
   assert.equal((await wire.event('exited', 'w')).fields['status'], '9');
+});
+
+test('a note is told at each hello until it is let go of', async (t) => {
+  const { wire } = startEmbedded(t);
+  const notes = async () =>
+    (await wire.hello()).filter((heard) => heard.verb === 'note').map(({ fields }) => [fields['key'], fields['text']]);
+  assert.equal((await wire.request('note', { key: 'slot:web:1:0', text: '{"slot":0, "naïve":"100 %"}' })).verb, 'ok');
+  assert.equal((await wire.request('note', { key: 'app:web', text: 'old' })).verb, 'ok');
+  assert.equal((await wire.request('note', { key: 'app:web', text: 'new' })).verb, 'ok');
+  assert.deepEqual(await notes(), [
+    ['app:web', 'new'],
+    ['slot:web:1:0', '{"slot":0, "naïve":"100 %"}'],
+  ]);
+  assert.equal((await wire.request('note', { key: 'app:web', text: '' })).verb, 'ok');
+  assert.deepEqual(await notes(), [['slot:web:1:0', '{"slot":0, "naïve":"100 %"}']]);
+  assert.equal(failure(await wire.request('note', { key: '', text: 'x' })), 'error EINVAL');
+  assert.equal(failure(await wire.request('note', { key: 'k', text: 'x'.repeat(16_385) })), 'error EMSGSIZE');
 });
 
 test('a program that appears after its record was let go is not started', async (t) => {
@@ -428,7 +447,7 @@ test('covet-init is small, and holds the lent sockets of 300 slots', async (t) =
   const { fds } = await listening(wire);
   wire.close(...fds);
   for (let slot = 1; slot < 300; slot++) {
-    const reply = await wire.request('append', { group: 'g', slot });
+    const reply = await wire.request('append', { group: 'g', slot, half: 0 });
     assert.equal(reply.verb, 'appended', JSON.stringify(reply.fields));
     wire.close(...reply.fds);
   }
@@ -442,7 +461,7 @@ test('quit kills the workers and leaves nothing: no process, no socket file', as
   const folder = temporaryFolder(t);
   const { wire, exit } = startEmbedded(t);
   const path = join(folder, 'app.sock');
-  await wire.request('listen', { group: 'u', family: 'unix', path, backlog: 64, slot: 0, halves: 1 });
+  await wire.request('listen', { group: 'u', family: 'unix', path, backlog: 64, slot: 0, half: 0, halves: 1 });
   const { fds } = await startWorker(wire, 'w', ['sh', '-c', 'trap "" TERM; echo up; while :; do sleep 1000; done']);
   const { fields } = await wire.event('running', 'w');
   wire.held.delete(fds[4]!);
@@ -512,10 +531,28 @@ function randomPacket(random: () => number): string {
       'g',
       noise(20).replaceAll(' ', '_'),
     ]);
-  const keys = ['group', 'family', 'host', 'port', 'dual', 'backlog', 'slot', 'halves', 'uid', 'gid', 'key', 'text', 'min', 'max'];
+  const keys = [
+    'group',
+    'family',
+    'host',
+    'port',
+    'dual',
+    'backlog',
+    'slot',
+    'half',
+    'index',
+    'halves',
+    'note',
+    'uid',
+    'gid',
+    'key',
+    'text',
+    'min',
+    'max',
+  ];
   const pairs = Array.from({ length: Math.floor(random() * 12) }, () => `${pick([...keys, noise(5).replaceAll(' ', '_')])}=${value()}`);
   return [
-    pick(['listen', 'append', 'close', 'worker', 'note', 'forget', 'ready', 'hello', '', 'QUIT', noise(6)]),
+    pick(['listen', 'append', 'moved', 'close', 'worker', 'note', 'forget', 'ready', 'hello', '', 'QUIT', noise(6)]),
     String(900_000 + Math.floor(random() * 100)),
     ...pairs,
   ].join(' ');

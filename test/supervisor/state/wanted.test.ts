@@ -18,6 +18,7 @@ const record = (name: string, lastGeneration = 1): AppRecord => ({
   isWanted: true,
   lastGeneration,
   live: 0,
+  generations: [],
 });
 
 test('what was saved is what is loaded, in a file that only its owner reads', async () => {

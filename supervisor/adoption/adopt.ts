@@ -1,0 +1,118 @@
+/**
+ * Takes over what the supervisor before this one left: one recovery path for a crash and an upgrade. What is wanted was read from disk;
+ * covet-init says what runs and gives its descriptors; adoption-policy.ts says what becomes of it.
+ */
+import { constants } from 'node:os';
+import type { App } from '../apps/app.ts';
+import { makeGeneration } from '../apps/verbs.ts';
+import { readGroupKey, readWorkerKey } from '../init/keys.ts';
+import type { Held, HeldWorker } from '../init/held.ts';
+import type { Slot } from '../slots/slot.ts';
+import { appMemoKey, readAppMemo, readSlotMemo, slotMemoKey, slotsOf, type SlotMemo } from '../state/memos.ts';
+import { decideAdoption, type Adoption } from './adoption-policy.ts';
+import { signalIfAlive } from './leftovers.ts';
+
+/** What was found of one slot. */
+interface FoundSlot {
+  readonly generation: number;
+  readonly slot: number;
+  readonly memo: SlotMemo | null;
+  readonly worker: HeldWorker | null;
+}
+
+/** Resolves with how many workers go on; what is not taken stays in `held`. */
+export async function adoptApp(app: App, held: Held): Promise<number> {
+  const slots = findSlots(app, held);
+  const groups = [...held.groups.keys()].filter((key) => readGroupKey(key)?.app === app.name);
+  const memo = readAppMemo(app.deps.notes.read(appMemoKey(app.name)));
+  const adoption = decideAdoption({
+    isWanted: app.record.isWanted,
+    live: app.record.live,
+    generations: [...new Set(slots.map(({ generation }) => generation))],
+    hasSockets: groups.length > 0,
+    isUp: memo?.isUp ?? false,
+    failed: memo?.failed ?? null,
+  });
+  const records = app.record.generations;
+  // What cannot be told on disk cannot be gone on with: it is ended, and started anew.
+  const isKnown = adoption?.keep.every((number) => records.some((record) => record.number === number));
+  if (adoption === null || isKnown !== true) {
+    app.memory.forget();
+    return 0;
+  }
+  if (memo !== null) app.ticketKeys = memo.ticketKeys;
+  await app.host.prepareFolders();
+  const logMark = await app.deps.logs.mark(app.name, 'err');
+  app.beginAdoption(adoption.plan);
+  for (const number of adoption.keep)
+    app.generations.set(
+      number,
+      makeGeneration(
+        app,
+        records.find((record) => record.number === number)!,
+        logMark,
+      ),
+    );
+  const kept = slots.filter(({ generation }) => adoption.keep.includes(generation));
+  for (const key of adoption.keep.length === 0 ? [] : groups) app.host.lending.adopt(held.takeGroup(key)!, listeningOf(kept));
+  const leaving = kept.flatMap((found) => adoptSlot(app, held, found));
+  for (const address of memo?.ownAddresses ?? []) app.host.ownAddresses.add(address);
+  app.degraded.adopt(memo?.degradedUntilMs ?? null);
+  endAtOnce(app, adoption, slots);
+  app.endAdoption(leaving);
+  return kept.filter(({ worker }) => worker !== null).length;
+}
+
+function findSlots(app: App, held: Held): FoundSlot[] {
+  const found = new Map<string, FoundSlot & { readonly count: number }>();
+  for (const { generation, slot } of slotsOf(app.name, app.deps.notes.keys())) {
+    const key = slotMemoKey(app.name, generation, slot);
+    found.set(key, { generation, slot, memo: readSlotMemo(app.deps.notes.read(key)), worker: null, count: 0 });
+  }
+  for (const worker of held.workers.values()) {
+    const parts = readWorkerKey(worker.key);
+    if (parts?.app !== app.name) continue;
+    app.host.countFrom(parts.count);
+    const key = slotMemoKey(app.name, parts.generation, parts.slot);
+    const known = found.get(key);
+    // An older one in the same slot has ended; its record is about to be let go.
+    if ((known?.count ?? 0) > parts.count) continue;
+    found.set(key, { generation: parts.generation, slot: parts.slot, memo: known?.memo ?? null, worker, count: parts.count });
+  }
+  return [...found.values()];
+}
+
+/** Listener key → generation → slots. */
+function listeningOf(slots: readonly FoundSlot[]): Map<string, Map<number, Set<number>>> {
+  const byKey = new Map<string, Map<number, Set<number>>>();
+  for (const { generation, slot, memo, worker } of slots) {
+    if (worker === null || memo?.worker !== worker.key) continue;
+    for (const key of memo.listening) {
+      const byGeneration = byKey.get(key) ?? new Map<number, Set<number>>();
+      byKey.set(key, byGeneration.set(generation, (byGeneration.get(generation) ?? new Set()).add(slot)));
+    }
+  }
+  return byKey;
+}
+
+/** Answers with the slot when its worker was on its way out. */
+function adoptSlot(app: App, held: Held, { generation: number, slot: index, memo, worker }: FoundSlot): Slot[] {
+  const generation = app.generations.get(number)!;
+  const slot = generation.seat(index);
+  const taken = worker === null ? undefined : held.takeWorker(worker.key);
+  slot.adopt(memo, taken === undefined ? null : (callbacks) => app.host.adoptWorker(slot, taken, memo, callbacks));
+  if (slot.wasReady || slot.state === 'ready') generation.wasReady = true;
+  return memo !== null && worker?.key === memo.worker && (memo.state === 'draining' || memo.state === 'stopping') ? [slot] : [];
+}
+
+/** A candidate serves nobody yet, and its half must be free for the next one. Their ends are told by covet-init and forgotten. */
+function endAtOnce(app: App, { kill }: Adoption, slots: readonly FoundSlot[]): void {
+  for (const { generation, slot, worker } of slots) {
+    if (!kill.includes(generation)) continue;
+    app.deps.notes.drop(slotMemoKey(app.name, generation, slot));
+    if (worker?.pidfd != null) signalIfAlive(app.deps.env, worker.pidfd, constants.signals.SIGKILL);
+  }
+  const reason = 'the supervisor ended before the new workers served';
+  for (const number of kill)
+    if (number > app.record.live) app.deps.events.announce({ type: 'reload.failed', app: app.name, generation: number, reason });
+}

@@ -1,0 +1,36 @@
+/** The face that a slot sees of its app. */
+import type { Env } from '../env.ts';
+import type { Listener } from '../listeners/listener.ts';
+import type { AppConfig } from '../protocol/config.ts';
+import type { SlotState } from '../protocol/states.ts';
+import type { LendReply, LendRequest } from '../protocol/worker-wire.ts';
+import type { Slot } from './slot.ts';
+import type { WorkerEnd } from './worker-end.ts';
+import type { WorkerCallbacks, WorkerHandle } from './worker-handle.ts';
+
+/** What a slot needs of its app; apps/app-host.ts implements it. */
+export interface SlotHost {
+  readonly env: Env;
+  readonly config: AppConfig;
+  /** Makes the handle, registers it and starts it. */
+  hire(slot: Slot, callbacks: WorkerCallbacks): WorkerHandle;
+  lend(slot: Slot, request: LendRequest, reply: (reply: LendReply, fd?: number) => void): void;
+  /** Whether its worker says hello when it runs its first line. */
+  hasPreload(slot: Slot): boolean;
+  /** Whether only a listen() can make it ready: the config says so, or its like have listened before. */
+  mustListen(slot: Slot): boolean;
+  listenersOf(slot: Slot): readonly Listener[];
+  onListening(slot: Slot, key: string, own: boolean): void;
+  onClosed(slot: Slot, key: string): void;
+  /** The state was written. */
+  onState(slot: Slot, from: SlotState, event: string, reason: string): void;
+  onCrash(slot: Slot, reason: string, wasReady: boolean): void;
+  onGone(slot: Slot): void;
+  onExit(slot: Slot, end: WorkerEnd, expected: boolean): void;
+  onMessage(slot: Slot, data: unknown): void;
+  onMisbehaved(slot: Slot, reason: string): void;
+  /** A worker that stays, to hand connections to; null when there is none. */
+  heirOf(slot: Slot): WorkerHandle | null;
+  /** Connections keep coming to its socket, for nobody or for a successor on it: the worker must stop accepting by itself. */
+  mustStopAccepting(slot: Slot): boolean;
+}

@@ -1,0 +1,186 @@
+/**
+ * A supervisor that dies costs nothing: covet-init starts the next one, and that one takes over what runs. Each worker keeps its pid and
+ * its connections, every line it writes is in its log, and what was under way ends in a state that somebody asked for.
+ */
+import assert from 'node:assert/strict';
+import { readFileSync } from 'node:fs';
+import { describe, test } from 'node:test';
+import { eventually } from './eventually.ts';
+import type { Home } from './home.ts';
+import { processInfo } from './processes.ts';
+import { assertNothingLost, said, Served, stopAll } from './served.ts';
+import { ALL, picked, SEED } from './tier.ts';
+
+const DEATHS = ALL ? 20 : 4;
+/** Worker and supervisor killed within so long of each other. */
+const APART_MS_MAX = 90;
+const DOUBLE_DEATHS = ALL ? 16 : 3;
+
+const isAlive = (pid: number): boolean => processInfo(pid) !== null;
+
+async function killSupervisor(home: Home): Promise<void> {
+  const { pid } = (await home.list()).supervisor;
+  process.kill(pid, 'SIGKILL');
+  await anotherSupervisor(home, pid);
+}
+
+async function anotherSupervisor(home: Home, pid: number): Promise<void> {
+  await eventually('another supervisor', async () => (await home.list()).supervisor.pid !== pid);
+}
+
+async function bothReady(home: Home): Promise<void> {
+  await eventually('both slots to be served', async () => {
+    const { status, workers } = await home.app();
+    return status === 'online' && workers.length === 2 && workers.every(({ state }) => state === 'ready');
+  });
+}
+
+describe('death of the supervisor', () => {
+  test('under load nothing is lost, and the workers and their connections are the same ones', async (t) => {
+    const served = await Served.start(t, { app: 'http.cjs' });
+    const pids = await served.home.pids();
+    const loads = await served.beginAll([
+      { client: 'reconnect', connections: 16 },
+      { client: 'keepAlive', connections: 16, thinkMs: [0, 20], keeps: true },
+    ]);
+    for (let death = 0; death < DEATHS; death++) {
+      await killSupervisor(served.home);
+      await Promise.all(loads.map(async ({ load, cell }) => load.more(cell.connections * 2)));
+      assert.deepEqual(await served.home.pids(), pids, `death ${death + 1}`);
+    }
+    const app = await served.home.app();
+    assert.deepEqual(
+      [app.status, app.generation, ...app.workers.map(({ state, restarts }) => `${state} ${restarts}`)],
+      ['online', 1, 'ready 0', 'ready 0'],
+    );
+    await served.reload();
+    assertNothingLost(await stopAll(loads));
+  });
+
+  test('without adoption the same clients see it', async (t) => {
+    const served = await Served.start(t, { app: 'http.cjs', env: { COVET_TEST_FAULT: 'no-adoption' } });
+    const loads = await served.beginAll([
+      { client: 'reconnect', connections: 16 },
+      { client: 'keepAlive', connections: 16, thinkMs: [0, 20] },
+    ]);
+    await killSupervisor(served.home);
+    await bothReady(served.home);
+    for (const { cell, tally } of await stopAll(loads)) assert.ok(tally.lost > 0, `${cell.client}: ${JSON.stringify(tally)}`);
+  });
+
+  test('no line is lost: what each worker counts has no gap in its log', async (t) => {
+    const served = await Served.start(t, { app: 'counts.cjs' });
+    for (let death = 0; death < DEATHS; death++) await killSupervisor(served.home);
+    assert.equal((await served.home.covet('stop', 'web')).code, 0);
+    const lines = readFileSync(served.home.logFile('out'), 'utf8').split('\n');
+    assert.deepEqual(
+      lines.filter((line) => line !== '' && !/^(count [01]|listening) \d+$/.test(line)),
+      [],
+      'every line is whole',
+    );
+    for (const slot of [0, 1]) {
+      const counted = lines.filter((line) => line.startsWith(`count ${slot} `)).map((line) => Number(line.split(' ')[2]));
+      const gap = counted.findIndex((count, i) => i > 0 && count > counted[i - 1]! + 1);
+      assert.equal(gap, -1, `slot ${slot}: ${counted[gap]} follows ${counted[gap - 1]}`);
+      const repeated = counted.length - new Set(counted).size;
+      t.diagnostic(`slot ${slot}: ${counted.length} lines, ${repeated} of them twice, through ${DEATHS} deaths`);
+      assert.ok(counted.length > 1_000);
+    }
+  });
+
+  test('a worker and the supervisor that die together are both replaced, in whichever order', async (t) => {
+    // Each death counts as a crash, so many in a row that the pauses would grow.
+    const restart = { delayMs: 10, delayMaxMs: 50, intensity: 1_000 };
+    const served = await Served.start(t, { app: 'http.cjs', config: { restart } });
+    const load = await served.begin({ kind: 'reconnect', connections: 4 });
+    for (let round = 0; round < DOUBLE_DEATHS; round++) {
+      const { supervisor, apps } = await served.home.list();
+      const victim = apps[0]!.workers[round % 2]!;
+      const [first, second] = round % 4 < 2 ? [victim.pid, supervisor.pid] : [supervisor.pid, victim.pid];
+      process.kill(first, 'SIGKILL');
+      await new Promise((resolve) => setTimeout(resolve, ((SEED + round * 37) % APART_MS_MAX) + 1));
+      process.kill(second, 'SIGKILL');
+      await anotherSupervisor(served.home, supervisor.pid);
+      await bothReady(served.home);
+      const after = (await served.home.app()).workers;
+      assert.notEqual(after[victim.slot]!.pid, victim.pid);
+      assert.equal(after[1 - victim.slot]!.pid, apps[0]!.workers[1 - victim.slot]!.pid, 'the other one is the same');
+      await load.more(20);
+    }
+    // Only what the dead worker had accepted: nothing was refused, and nothing waited for ever.
+    const { refused, timeout, status, body, protocol } = (await load.stop()).lostBy;
+    assert.deepEqual({ refused, timeout, status, body, protocol }, { refused: 0, timeout: 0, status: 0, body: 0, protocol: 0 });
+  });
+
+  const before = ['prepared', 'started', 'up'] as const;
+  const after = ['written', 'flipped', 'draining'] as const;
+  for (const point of [...picked(before), ...picked(after)]) {
+    test(`inside a reload, ${point}: all of it is old or all of it is new`, async (t) => {
+      const served = await Served.start(t, { app: 'http.cjs', env: { COVET_TEST_FAULT: `die@${point}:2` } });
+      const old = await served.home.pids();
+      const loads = await served.beginAll([
+        { client: 'reconnect', connections: 8 },
+        { client: 'keepAlive', connections: 8, thinkMs: [0, 20], keeps: point !== 'draining' },
+      ]);
+      const { pid } = (await served.home.list()).supervisor;
+      const reload = await served.home.covet('reload', 'web');
+      assert.equal(reload.code, 1, said(reload));
+      await anotherSupervisor(served.home, pid);
+      await bothReady(served.home);
+      const isOld = (before as readonly string[]).includes(point);
+      const app = await served.home.app();
+      assert.equal(app.generation, isOld ? 1 : 2);
+      if (isOld) assert.deepEqual(await served.home.pids(), old);
+      else await eventually('the old workers to be gone', () => old.every((worker) => !isAlive(worker)));
+      await Promise.all(loads.map(async ({ load }) => load.more(50)));
+      await served.reload();
+      assert.equal((await served.home.app()).generation, 3, 'a number is never used twice');
+      assertNothingLost(await stopAll(loads));
+    });
+  }
+
+  test('what was stopped stays so, and a stop that was under way ends', async (t) => {
+    const served = await Served.start(t, { app: 'ignores-sigterm.cjs', config: { killTimeoutMs: 1_000, drainTimeoutMs: 1_000 } });
+    const { home } = served;
+    await home.start({ name: 'rests', script: served.deployment.script, cwd: served.deployment.folder, env: { PORT: '0' } });
+    assert.equal((await home.covet('stop', 'rests')).code, 0);
+    const workers = await home.pids();
+    const { pid } = (await home.list()).supervisor;
+    const stopping = home.covet('stop', 'web');
+    await eventually('the stop to be under way', async () => (await home.app()).status === 'stopping');
+    process.kill(pid, 'SIGKILL');
+    await stopping;
+    await anotherSupervisor(home, pid);
+    await eventually('the app to be stopped', async () => (await home.app()).status === 'stopped');
+    assert.deepEqual(workers.filter(isAlive), []);
+    assert.equal((await home.app('rests')).status, 'stopped');
+  });
+
+  test('an app that failed is not tried again, and one that crashes keeps its history', async (t) => {
+    const served = await Served.start(t, { app: 'http.cjs' });
+    const { home } = served;
+    served.deployment.release('r2', 'throws-at-import.cjs');
+    const failing = await home.tryStart({
+      name: 'fails',
+      script: served.deployment.script,
+      cwd: served.deployment.folder,
+      env: { PORT: '0' },
+      restart: { startsMax: 1, delayMs: 1 },
+    });
+    assert.equal(failing.code, 1);
+    assert.equal((await home.app('fails')).status, 'failed');
+    const [victim = 0] = await home.pids();
+    served.deployment.release('r3', 'http.cjs');
+    process.kill(victim, 'SIGKILL');
+    await eventually('the successor', async () => (await home.app()).workers[0]!.pid !== victim);
+    await bothReady(home);
+    await killSupervisor(home);
+    assert.equal((await home.app('fails')).status, 'failed');
+    assert.deepEqual(
+      (await home.app()).workers.map(({ restarts }) => restarts),
+      [1, 0],
+    );
+    const started = await home.covet('start', 'fails');
+    assert.equal(started.code, 0, said(started));
+  });
+});
