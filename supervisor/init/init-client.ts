@@ -69,7 +69,10 @@ export class InitClient extends EventEmitter<InitEvents> {
     );
   }
 
-  /** Agrees on a version, and resolves with everything that covet-init holds. Which workers ended is told by events. */
+  /**
+   * Agrees on a version, and resolves with everything that covet-init holds. Which workers ended is told by events. Rejects when there is no
+   * version that both speak.
+   */
   async hello(): Promise<Held> {
     const held = new Held((fd) => this.#env.native.closeFd(fd));
     const reply = this.request('hello', { min: String(INIT_WIRE_VERSION.min), max: String(INIT_WIRE_VERSION.max) });
@@ -123,6 +126,7 @@ export class InitClient extends EventEmitter<InitEvents> {
         this.pid = Number(packet.fields['pid']);
         this.isResumed = packet.fields['resumed'] === '1';
         this.deaths = Number(packet.fields['deaths'] ?? 0);
+        if (!isSpoken(Number(packet.fields['version']))) this.#settle(packet.id)?.reject(otherVersion(packet.fields['version'] ?? 'none'));
         return;
       case 'exited':
       case 'failed':
@@ -131,7 +135,7 @@ export class InitClient extends EventEmitter<InitEvents> {
         this.#settle(packet.id)?.resolve({ fields: {}, fds });
         return;
       case 'error':
-        this.#settle(packet.id)?.reject(new InitError(packet.fields));
+        this.#settle(packet.id)?.reject(refusalOf(new InitError(packet.fields)));
         return;
       default:
         held.take(packet, fds);
@@ -164,4 +168,23 @@ export class InitClient extends EventEmitter<InitEvents> {
     for (const id of [...this.#waiting.keys()]) this.#settle(id)?.reject(new Error('covet-init is gone'));
     this.emit('end');
   }
+}
+
+function isSpoken(version: number): boolean {
+  return version >= INIT_WIRE_VERSION.min && version <= INIT_WIRE_VERSION.max;
+}
+
+/** covet-init outlives the release that started it: a newer supervisor may find an older one, and the other way round. */
+function otherVersion(got: string, cause?: Error): Error {
+  const { min, max } = INIT_WIRE_VERSION;
+  return new Error(
+    `Expected covet-init to speak a version from ${min} to ${max} of the wire between the two, got ${got}: it is of another release. ` +
+      'Stop it and start covet-pm again.',
+    { cause },
+  );
+}
+
+/** covet-init looks at our versions as we at its own. */
+function refusalOf(error: InitError): Error {
+  return error.code === 'EPROTONOSUPPORT' ? otherVersion(`a refusal of these (${error.message})`, error) : error;
 }
