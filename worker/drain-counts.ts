@@ -6,7 +6,7 @@ import type { Connection, Ending } from './connections.ts';
 
 type Counts = { -readonly [Kind in keyof ConnectionCounts]: number };
 
-export function emptyCounts(): Counts {
+function emptyCounts(): Counts {
   return { http1: 0, http1Idle: 0, http2: 0, websocket: 0, sse: 0, raw: 0 };
 }
 
@@ -43,7 +43,7 @@ export function countOpen(connections: Iterable<Connection>): ConnectionCounts {
   return counts;
 }
 
-export function addCounts(a: ConnectionCounts, b: ConnectionCounts): ConnectionCounts {
+function addCounts(a: ConnectionCounts, b: ConnectionCounts): ConnectionCounts {
   const sum = emptyCounts();
   for (const kind of Object.keys(sum) as (keyof Counts)[]) sum[kind] = a[kind] + b[kind];
   return sum;

@@ -1,7 +1,7 @@
 /**
  * What the preload shows an app: one object under a global symbol, which sdk.ts turns into functions. The only trace in the app's world.
  */
-export const FACE = Symbol.for('covet-pm.worker');
+const FACE = Symbol.for('covet-pm.worker');
 
 export interface WorkerInfo {
   readonly app: string;

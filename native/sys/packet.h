@@ -15,7 +15,7 @@
 namespace covet {
 
 inline constexpr size_t PACKET_BYTES_MAX = 65'536;  // INIT_PACKET_BYTES_MAX in supervisor/protocol/init-wire.ts
-inline constexpr size_t PACKET_FDS_MAX = 64;        // INIT_PACKET_FDS_MAX there
+inline constexpr size_t PACKET_FDS_MAX = 64;        // HANDOVER_BATCH_MAX in supervisor/protocol/worker-wire.ts
 
 struct Packet {
   std::string text;

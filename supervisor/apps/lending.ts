@@ -16,7 +16,7 @@ import type { App } from './app.ts';
 import { modeOf } from './hiring.ts';
 
 /** Node's own, until the app says another. */
-export const DEFAULT_BACKLOG = 511;
+const DEFAULT_BACKLOG = 511;
 
 export class Lending {
   readonly #app: App;

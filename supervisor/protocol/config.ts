@@ -7,7 +7,7 @@
 import * as v from 'valibot';
 import { LISTENERS_MAX, SLOTS_MAX } from './units.ts';
 
-export const APP_NAME = /^[a-zA-Z0-9][a-zA-Z0-9._@-]{0,63}$/;
+const APP_NAME = /^[a-zA-Z0-9][a-zA-Z0-9._@-]{0,63}$/;
 const ENV_KEY = /^[A-Za-z_][A-Za-z0-9_]*$/;
 /** setTimeout's limit is 2^31-1; a day is enough for any of ours. */
 const DAY_MS = 86_400_000;

@@ -9,9 +9,7 @@
 
 export const INIT_WIRE_VERSION = { min: 1, max: 1 } as const;
 /** One packet, text only; a SEQPACKET socket's default buffer takes it whole. */
-export const INIT_PACKET_BYTES_MAX = 65_536;
-/** Descriptors in one packet; the kernel's limit is 253 (SCM_MAX_FD). */
-export const INIT_PACKET_FDS_MAX = 64;
+const INIT_PACKET_BYTES_MAX = 65_536;
 
 /**
  * Requests, supervisor → covet-init, with the reply and its descriptors in order.

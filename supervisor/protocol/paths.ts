@@ -13,7 +13,6 @@ export interface Paths {
   readonly control: string;
   readonly lock: string;
   readonly wanted: string;
-  readonly events: string;
   readonly supervisorLog: string;
 }
 
@@ -43,7 +42,6 @@ function under(home: string, run: string, state: string, logs: string): Paths {
     control: `${run}/control.sock`,
     lock: `${run}/covet-init.lock`,
     wanted: `${state}/wanted.json`,
-    events: `${state}/events.jsonl`,
     supervisorLog: `${logs}/supervisor.log`,
   };
 }

@@ -6,19 +6,9 @@
 export const SLOT_STATES = ['cold', 'spawning', 'booting', 'ready', 'draining', 'stopping', 'exited', 'backoff', 'failed'] as const;
 export type SlotState = (typeof SLOT_STATES)[number];
 
-export const APP_STATUSES = [
-  'online',
-  'starting',
-  'reloading',
-  'degraded',
-  'stopping',
-  'stopped',
-  'failed',
-  'waiting',
-  'completed',
-] as const;
+const APP_STATUSES = ['online', 'starting', 'reloading', 'degraded', 'stopping', 'stopped', 'failed', 'waiting', 'completed'] as const;
 export type AppStatus = (typeof APP_STATUSES)[number];
 
 /** A listener's condition (docs/listeners.md): connections wait, are refused so that clients fail over, or there is no socket. */
-export const LISTENER_CONDITIONS = ['open', 'refusing', 'closed'] as const;
+const LISTENER_CONDITIONS = ['open', 'refusing', 'closed'] as const;
 export type ListenerCondition = (typeof LISTENER_CONDITIONS)[number];

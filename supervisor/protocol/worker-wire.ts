@@ -9,8 +9,6 @@
 export const WORKER_WIRE_VERSION = { min: 1, max: 1 } as const;
 /** One line of the channel; a longer one ends the conversation. */
 export const CHANNEL_LINE_BYTES_MAX = 1_048_576;
-/** One packet of the hand-off. */
-export const HANDOFF_PACKET_BYTES_MAX = 16_384;
 /** Connections in one hand-over packet (SCM_RIGHTS takes 253). */
 export const HANDOVER_BATCH_MAX = 64;
 

@@ -31,14 +31,6 @@ export interface WorkerCallbacks {
   onMisbehaved(reason: string): void;
 }
 
-/** Descriptors covet-init made for a worker, in the order of its reply. */
-export interface WorkerFds {
-  readonly channel: number;
-  readonly handoff: number;
-  readonly out: number;
-  readonly err: number;
-}
-
 /** What spawn adds to an order: everything but the descriptors. */
 export type WorkerOrder = Omit<SpawnOrder, 'out' | 'err' | 'fds' | 'report' | 'listenFds'>;
 

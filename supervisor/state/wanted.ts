@@ -11,7 +11,7 @@ import { appConfigSchema, type AppConfig } from '../protocol/config.ts';
 import { CovetError } from '../protocol/errors.ts';
 
 /** Of the file; a reader refuses what is newer than it knows. */
-export const STATE_VERSION = { min: 1, max: 1 } as const;
+const STATE_VERSION = { min: 1, max: 1 } as const;
 
 /** What one generation runs: resolved when it was made, whatever `current` points to later. */
 export interface GenerationRecord {
