@@ -65,7 +65,7 @@ try {
       {
         what: 'CPU of `list` over `node -e 0`',
         figure: ratioOf(cpu('covet-pm list'), cpu('node -e 0')),
-        claim: { kind: 'at most', limit: LIST_MAX },
+        claim: { kind: 'ratio at most', limit: LIST_MAX },
       },
     ],
     notes: [],

@@ -17,7 +17,7 @@ await askThroughput({
   warmUp: 6_000,
   claims: [
     ['cluster NONE', { kind: 'no difference' }],
-    ['cluster RR', { kind: 'at most', limit: 0.5 }],
-    ['pm2', { kind: 'at most', limit: 0.5 }],
+    ['cluster RR', { kind: 'ratio at most', limit: 0.5 }],
+    ['pm2', { kind: 'ratio at most', limit: 0.5 }],
   ],
 });

@@ -1,9 +1,12 @@
-/** What every benchmark prints and keeps: a table, the verdicts (the lost ones too), the command, the machine; raw samples as JSON. */
+/**
+ * What every benchmark prints and keeps: a table, the verdicts (the lost ones too), the command, the machine; raw samples as JSON. A
+ * ratio that breaks a build (statistics.ts) makes the benchmark exit 1.
+ */
 import { mkdirSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { repositoryRoot } from '../test/promises/root.ts';
 import { describeMachine } from './machine.ts';
-import { type Claim, type Figure, judge, type Verdict } from './statistics.ts';
+import { breaksBuild, type Claim, type Figure, judge, type Verdict } from './statistics.ts';
 
 export interface Judged {
   /** "CPU per new connection, covet-pm over node:cluster NONE". */
@@ -25,34 +28,39 @@ export interface Report {
   readonly samples: unknown;
 }
 
-/** Prints the report, keeps it in bench/results, and returns each claim's verdict. A small run keeps nothing: its figures mean nothing. */
-export function report(result: Report): Verdict[] {
+/** Prints the report and keeps it in bench/results. A small run keeps nothing: its figures mean nothing. */
+export function report(result: Report): void {
   const command = `npx tsx bench/${result.name}.ts${process.argv
     .slice(2)
     .map((argument) => ` ${argument}`)
     .join('')}`;
-  const verdicts = result.judged.map(({ figure, claim }) => judge(figure, claim));
-  const lines = [
+  process.stdout.write(`${linesOf(result, command).join('\n')}\n`);
+  if (!result.small) keep(result, command, join(repositoryRoot(), 'bench/results'));
+  if (result.judged.some(({ figure, claim }) => breaksBuild(figure, claim))) process.exitCode = 1;
+}
+
+/** What is printed. */
+export function linesOf(result: Report, command: string): string[] {
+  return [
     `# ${result.question}`,
     ...table(result.columns, result.rows),
     '',
     ...result.judged.map(
-      ({ what, figure, claim }, i) =>
-        `${verdicts[i]!.padEnd(12)}  ${what}: ${show(figure)}; claimed: ${claim.kind}${'limit' in claim ? ` ${claim.limit}` : ''}`,
+      ({ what, figure, claim }) =>
+        `${judge(figure, claim).padEnd(12)}  ${what}: ${show(figure)}; claimed: ${claim.kind}${'limit' in claim ? ` ${claim.limit}` : ''}` +
+        (breaksBuild(figure, claim) ? '; this breaks a build' : ''),
     ),
     ...result.notes.map((note) => `note: ${note}`),
     `${command}  ·  ${describeMachine()}`,
   ];
-  process.stdout.write(`${lines.join('\n')}\n`);
-  if (!result.small) {
-    const folder = join(repositoryRoot(), 'bench/results');
-    mkdirSync(folder, { recursive: true });
-    writeFileSync(
-      join(folder, `${result.name}.json`),
-      `${JSON.stringify({ ...result, command, machine: describeMachine(), at: new Date().toISOString(), verdicts }, null, 1)}\n`,
-    );
-  }
-  return verdicts;
+}
+
+/** Everything, raw samples too, so that another may judge it by other rules. */
+export function keep(result: Report, command: string, folder: string): void {
+  const verdicts = result.judged.map(({ figure, claim }): Verdict => judge(figure, claim));
+  const kept = { ...result, command, machine: describeMachine(), at: new Date().toISOString(), verdicts };
+  mkdirSync(folder, { recursive: true });
+  writeFileSync(join(folder, `${result.name}.json`), `${JSON.stringify(kept, null, 1)}\n`);
 }
 
 /** "1.02 [0.98, 1.05] n=15". */

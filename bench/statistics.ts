@@ -1,7 +1,11 @@
 /**
  * The statistics of all benchmarks, pure. A figure is a median with its 95 % interval from order statistics (the sign test turned
- * round: no assumption about the distribution but independence), and a claim about it is met, not met, or not resolved: an
- * interval that straddles the limit says nothing, and is said to say nothing.
+ * round: no assumption about the distribution but independence), and a claim about it is met, not met, or not resolved.
+ *
+ * Speed is a ratio in one run, of PAIRS_MIN interleaved pairs or more. "At most r" is met when the interval begins at or below r and is
+ * no wider than HALF_WIDTH_MAX to each side, and not met when it begins above r. "No difference" is met when the interval lies
+ * within NO_DIFFERENCE, not met when it lies outside. An amount (MB, ms, MB/s) has no such scale: its whole interval must be on one
+ * side of the limit. Whatever else is not resolved.
  */
 
 export interface Interval {
@@ -15,17 +19,25 @@ export interface Figure extends Interval {
 }
 
 export type Claim =
+  /** Of a ratio. */
+  | { readonly kind: 'ratio at most'; readonly limit: number }
+  | { readonly kind: 'no difference' }
+  /** Of an amount. */
   | { readonly kind: 'at most'; readonly limit: number }
-  | { readonly kind: 'at least'; readonly limit: number }
-  /** The ratio's whole interval lies within NO_DIFFERENCE. */
-  | { readonly kind: 'no difference' };
+  | { readonly kind: 'at least'; readonly limit: number };
 
 export type Verdict = 'met' | 'not resolved' | 'not met';
 
 /** What counts as no difference between two medians of which smaller is better. */
-export const NO_DIFFERENCE: Interval = { low: 0.95, high: 1.1 };
+const NO_DIFFERENCE: Interval = { low: 0.95, high: 1.1 };
 /** Below this many pairs no verdict is given. */
-export const PAIRS_MIN = 15;
+const PAIRS_MIN = 15;
+/** Half of a ratio's interval; a wider one says too little. */
+const HALF_WIDTH_MAX = 0.05;
+/** Machines differ, and others use them: a smaller ratio is for a reader to judge, and never breaks a build. */
+const BUILD_RATIO_MIN = 1.5;
+/** Of a half-width that is 0.05 but for how binary fractions are rounded. */
+const ROUNDING = 1e-9;
 const TAIL = 0.025;
 
 /** Median and interval. With fewer than six samples there is no 95 % interval, and it is all of the line. */
@@ -39,14 +51,26 @@ export function figureOf(samples: readonly number[]): Figure {
 
 /** Pair by pair, ours over theirs: what disturbs one round disturbs both its halves. */
 export function ratioOf(ours: readonly number[], theirs: readonly number[]): Figure {
+  return figureOf(paired(ours, theirs, (one, other) => one / other));
+}
+
+/** Pair by pair, ours less theirs. */
+export function differenceOf(ours: readonly number[], theirs: readonly number[]): Figure {
+  return figureOf(paired(ours, theirs, (one, other) => one - other));
+}
+
+function paired(ours: readonly number[], theirs: readonly number[], compare: (one: number, other: number) => number): number[] {
   if (ours.length !== theirs.length)
     throw new RangeError(`Expected as many samples on both sides, got ${ours.length} and ${theirs.length}`);
-  return figureOf(ours.map((value, i) => value / theirs[i]!));
+  return ours.map((value, i) => compare(value, theirs[i]!));
 }
 
 export function judge(figure: Figure, claim: Claim): Verdict {
   if (figure.n < PAIRS_MIN) return 'not resolved';
   switch (claim.kind) {
+    case 'ratio at most':
+      if (figure.low > claim.limit) return 'not met';
+      return (figure.high - figure.low) / 2 <= HALF_WIDTH_MAX + ROUNDING ? 'met' : 'not resolved';
     case 'at most':
       return figure.high <= claim.limit ? 'met' : figure.low > claim.limit ? 'not met' : 'not resolved';
     case 'at least':
@@ -56,6 +80,12 @@ export function judge(figure: Figure, claim: Claim): Verdict {
       return figure.high < NO_DIFFERENCE.low || figure.low > NO_DIFFERENCE.high ? 'not met' : 'not resolved';
     }
   }
+}
+
+/** Whether a build must fail of it: a ratio that is not what was claimed, and surely BUILD_RATIO_MIN or more. */
+export function breaksBuild(figure: Figure, claim: Claim): boolean {
+  const isRatio = claim.kind === 'ratio at most' || claim.kind === 'no difference';
+  return isRatio && judge(figure, claim) === 'not met' && figure.low >= BUILD_RATIO_MIN;
 }
 
 /** Of a sorted list, between neighbours in proportion. */

@@ -5,7 +5,7 @@ import { digits, type Judged, report, show } from './report.ts';
 import { type RoundOptions, runRounds, type Sample } from './rounds.ts';
 import { type Claim, type Figure, figureOf, percentile, ratioOf } from './statistics.ts';
 
-export interface Question extends Omit<RoundOptions, 'rounds'> {
+export interface Question extends Omit<RoundOptions, 'rounds' | 'small'> {
   readonly name: string;
   readonly question: string;
   readonly unit: string;
@@ -26,7 +26,7 @@ export async function askThroughput(question: Question): Promise<void> {
   try {
     for (const name of names) contenders.push(await startContender(name, WORKERS));
     const sizes = small ? { rounds: 2, requests: 300, parallel: 16, warmUp: 100 } : { ...question, rounds: ROUNDS };
-    const { samples, notes: roundNotes } = runRounds(contenders, { ...sizes, client: question.client });
+    const { samples, notes: roundNotes } = runRounds(contenders, { ...sizes, client: question.client, small });
     const of = (name: ContenderName): readonly Sample[] => samples.get(name) ?? [];
     const cpu = (name: ContenderName): number[] => of(name).map((sample) => sample.cpuMicrosEach);
     report({
