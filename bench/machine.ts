@@ -40,10 +40,10 @@ export function cpuMicros(pids: readonly number[]): number {
   return nanos / 1_000;
 }
 
-/** PSS and RSS in MiB (/proc/PID/smaps_rollup). */
-export function memoryMiB(pid: number): { pss: number; rss: number } {
+/** PSS and RSS in MB, 10⁶ bytes (/proc/PID/smaps_rollup). */
+export function memoryMB(pid: number): { pss: number; rss: number } {
   const text = contents(`/proc/${pid}/smaps_rollup`);
-  const field = (name: string): number => Number(new RegExp(`^${name}:\\s+(\\d+) kB`, 'm').exec(text)?.[1] ?? 0) / 1_024;
+  const field = (name: string): number => (Number(new RegExp(`^${name}:\\s+(\\d+) kB`, 'm').exec(text)?.[1] ?? 0) * 1_024) / 1_000_000;
   return { pss: field('Pss'), rss: field('Rss') };
 }
 

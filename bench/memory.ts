@@ -1,13 +1,15 @@
 /**
  * How much memory does each part take, after some traffic?
  *
- * Unit: MiB of PSS (shared pages divided among those who share them) and RSS, from smaps_rollup. Wrong when a garbage collection is
- * due: each contender is asked for the same number of connections first, and each figure is a median over fresh starts.
+ * Unit: MB (10⁶ bytes) of PSS (shared pages divided among those who share them) and RSS, from smaps_rollup. Wrong when a garbage
+ * collection is due: each contender is asked for the same number of connections first, and each figure is a median over fresh starts.
+ * What of a worker is the preload's is asked by bench/preload.ts.
  */
 import { execFileSync } from 'node:child_process';
+import { readFileSync } from 'node:fs';
 import { startContender, CONTENDERS, havePm2, type ContenderName } from './contenders.ts';
-import { CLIENT_CPU, compiled, enterNamespace, memoryMiB, onCpu } from './machine.ts';
-import { digits, report, show } from './report.ts';
+import { CLIENT_CPU, compiled, enterNamespace, memoryMB, onCpu } from './machine.ts';
+import { report, show } from './report.ts';
 import { figureOf } from './statistics.ts';
 
 enterNamespace();
@@ -15,9 +17,11 @@ const small = process.argv.includes('--small');
 const STARTS = small ? 1 : 15;
 const CONNECTIONS = small ? 200 : 6_000;
 const WORKERS = 2;
-const SUPERVISION_RSS_MAX = 65; // MiB; init and supervisor together, with two workers
+const SUPERVISION_RSS_MAX = 65; // MB; init and supervisor together, with two workers
 
 interface Sizes {
+  readonly initRss: number;
+  readonly initPss: number;
   /** Managers: init and supervisor, a cluster's primary, PM2's daemon. */
   readonly managerRss: number;
   readonly managerPss: number;
@@ -34,22 +38,25 @@ for (let start = 0; start < STARTS; start++) {
     samples.set(name, [...(samples.get(name) ?? []), sizes]);
   }
 }
-const of = (name: ContenderName, pick: (sizes: Sizes) => number): number[] => (samples.get(name) ?? []).map(pick);
+type Pick = (sizes: Sizes) => number;
+const of = (name: ContenderName, pick: Pick): number[] => (samples.get(name) ?? []).map(pick);
+const cells = (name: ContenderName, picks: readonly Pick[]): string[] => picks.map((pick) => show(figureOf(of(name, pick))));
 report({
   name: 'memory',
   question: `How much memory does each part take, with ${WORKERS} workers and after ${CONNECTIONS} connections?`,
   small,
-  columns: ['server', 'managers RSS MiB', 'managers PSS', 'a worker RSS', 'a worker PSS', 'all PSS'],
-  rows: names.map((name) => [
-    name,
-    show(figureOf(of(name, (s) => s.managerRss))),
-    ...[(s: Sizes) => s.managerPss, (s: Sizes) => s.workerRss, (s: Sizes) => s.workerPss, (s: Sizes) => s.totalPss].map((pick) =>
-      digits(figureOf(of(name, pick)).median),
-    ),
-  ]),
+  columns: ['server', 'managers RSS MB', 'managers PSS', 'a worker RSS', 'a worker PSS', 'all PSS'],
+  rows: [
+    ...names.map((name) => [
+      name,
+      ...cells(name, [(s) => s.managerRss, (s) => s.managerPss, (s) => s.workerRss, (s) => s.workerPss, (s) => s.totalPss]),
+    ]),
+    ['of it covet-init', ...cells('covet-pm', [(s) => s.initRss, (s) => s.initPss])],
+    ['of it supervisor', ...cells('covet-pm', [(s) => s.managerRss - s.initRss, (s) => s.managerPss - s.initPss])],
+  ],
   judged: [
     {
-      what: 'RSS of covet-init and supervisor together, MiB',
+      what: 'RSS of covet-init and supervisor together, MB',
       figure: figureOf(of('covet-pm', (s) => s.managerRss)),
       claim: { kind: 'at most', limit: SUPERVISION_RSS_MAX },
     },
@@ -65,8 +72,11 @@ async function measure(name: ContenderName): Promise<Sizes> {
     execFileSync(program, args);
     const workers = await contender.workers();
     const managers = contender.pids().filter((pid) => !workers.includes(pid));
-    const sum = (pids: readonly number[], kind: 'pss' | 'rss'): number => pids.reduce((total, pid) => total + memoryMiB(pid)[kind], 0);
+    const sum = (pids: readonly number[], kind: 'pss' | 'rss'): number => pids.reduce((total, pid) => total + memoryMB(pid)[kind], 0);
+    const inits = managers.filter((pid) => readFileSync(`/proc/${pid}/comm`, 'utf8').trim() === 'covet-init');
     return {
+      initRss: sum(inits, 'rss'),
+      initPss: sum(inits, 'pss'),
       managerRss: sum(managers, 'rss'),
       managerPss: sum(managers, 'pss'),
       workerRss: sum(workers, 'rss') / workers.length,
