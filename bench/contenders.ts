@@ -38,10 +38,13 @@ export async function startContender(name: ContenderName, workers: number, app =
   return contender;
 }
 
-/** Installs PM2 into bench/peers when it is not there: on demand, by its own lock file, never as a dependency of ours. False: it cannot be had. */
+/** Installs PM2 into bench/peers when it is not there: on demand, by its own lock file, never as a dependency of ours. Needs a network. */
+export function installPm2(): void {
+  if (!havePm2()) spawnSync('npm', ['ci', '--ignore-scripts'], { cwd: PEERS, stdio: ['ignore', 'ignore', 'inherit'] });
+}
+
 export function havePm2(): boolean {
-  if (existsSync(join(PEERS, 'node_modules/pm2'))) return true;
-  return spawnSync('npm', ['ci', '--ignore-scripts'], { cwd: PEERS, stdio: ['ignore', 'ignore', 'inherit'] }).status === 0;
+  return existsSync(join(PEERS, 'node_modules/pm2'));
 }
 
 /** Whether the port answers 200 now. */

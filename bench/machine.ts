@@ -13,9 +13,13 @@ export const SERVER_CPU = 0;
 export const CLIENT_CPU = 1;
 const IN_NAMESPACE = 'COVET_BENCH_NAMESPACE';
 
-/** Runs this very program again inside a network namespace of its own, and ends with its exit code; returns at once when it is inside. */
-export function enterNamespace(): void {
+/**
+ * Runs this very program again inside a network namespace of its own, and ends with its exit code; returns at once when it is inside.
+ * `prepare` is run outside, where there is still a network.
+ */
+export function enterNamespace(prepare: () => void = () => {}): void {
   if (process.env[IN_NAMESPACE] === '1') return;
+  prepare();
   const flags = process.getuid?.() === 0 ? ['-n'] : ['-rn'];
   const again = [process.execPath, ...process.execArgv, ...process.argv.slice(1)];
   const inside = spawnSync('unshare', [...flags, 'sh', '-c', 'ip link set lo up && exec "$@"', 'sh', ...again], {

@@ -7,13 +7,13 @@
  */
 import { execFileSync } from 'node:child_process';
 import { readFileSync } from 'node:fs';
-import { startContender, CONTENDERS, havePm2, type ContenderName } from './contenders.ts';
+import { startContender, CONTENDERS, havePm2, installPm2, type ContenderName } from './contenders.ts';
 import { CLIENT_CPU, compiled, enterNamespace, memoryMB, onCpu } from './machine.ts';
 import { report, show } from './report.ts';
 import { figureOf } from './statistics.ts';
 
-enterNamespace();
 const small = process.argv.includes('--small');
+enterNamespace(small ? undefined : installPm2);
 const STARTS = small ? 1 : 15;
 const CONNECTIONS = small ? 200 : 6_000;
 const WORKERS = 2;
@@ -31,6 +31,7 @@ interface Sizes {
 }
 
 const samples = new Map<ContenderName, Sizes[]>();
+const NOT_ASKED = ['–', '–', '–'];
 const names = CONTENDERS.filter((name) => name !== 'pm2' || (!small && havePm2()));
 for (let start = 0; start < STARTS; start++) {
   for (const name of start % 2 === 0 ? names : names.toReversed()) {
@@ -51,8 +52,8 @@ report({
       name,
       ...cells(name, [(s) => s.managerRss, (s) => s.managerPss, (s) => s.workerRss, (s) => s.workerPss, (s) => s.totalPss]),
     ]),
-    ['of it covet-init', ...cells('covet-pm', [(s) => s.initRss, (s) => s.initPss])],
-    ['of it supervisor', ...cells('covet-pm', [(s) => s.managerRss - s.initRss, (s) => s.managerPss - s.initPss])],
+    ['of it covet-init', ...cells('covet-pm', [(s) => s.initRss, (s) => s.initPss]), ...NOT_ASKED],
+    ['of it supervisor', ...cells('covet-pm', [(s) => s.managerRss - s.initRss, (s) => s.managerPss - s.initPss]), ...NOT_ASKED],
   ],
   judged: [
     {
@@ -61,7 +62,10 @@ report({
       claim: { kind: 'at most', limit: SUPERVISION_RSS_MAX },
     },
   ],
-  notes: ['bare node is one process, with no siblings to share pages with'],
+  notes: [
+    'bare node is one process, with no siblings to share pages with',
+    ...(names.includes('pm2') ? [] : [small ? 'small run: without pm2' : 'pm2 could not be installed']),
+  ],
   samples: Object.fromEntries(samples),
 });
 

@@ -1,5 +1,5 @@
 /** What `connections` and `keepalive` share: contenders up, rounds run, a row each, the pairs judged, everything down again. */
-import { type Contender, type ContenderName, CONTENDERS, havePm2, startContender } from './contenders.ts';
+import { type Contender, type ContenderName, CONTENDERS, havePm2, installPm2, startContender } from './contenders.ts';
 import { enterNamespace } from './machine.ts';
 import { digits, type Judged, report, show } from './report.ts';
 import { type RoundOptions, runRounds, type Sample } from './rounds.ts';
@@ -17,8 +17,8 @@ const ROUNDS = 21;
 const WORKERS = 2;
 
 export async function askThroughput(question: Question): Promise<void> {
-  enterNamespace();
   const small = process.argv.includes('--small');
+  enterNamespace(small ? undefined : installPm2);
   const notes = ['CPU is on-CPU time of all server processes, managers too; the work of the loopback itself falls to the client’s CPU'];
   const names = CONTENDERS.filter((name) => name !== 'pm2' || (!small && havePm2()));
   if (!names.includes('pm2')) notes.push(small ? 'small run: without pm2' : 'pm2 could not be installed');

@@ -40,7 +40,7 @@ test('every benchmark is among those that run here', () => {
   const asking = readdirSync(join(repositoryRoot(), 'bench')).filter(
     (file) =>
       file.endsWith('.ts') &&
-      /^(enterNamespace\(\)|await askThroughput\()/m.test(readFileSync(join(repositoryRoot(), 'bench', file), 'utf8')),
+      /^(enterNamespace\(|await askThroughput\()/m.test(readFileSync(join(repositoryRoot(), 'bench', file), 'utf8')),
   );
   assert.deepEqual(asking.toSorted(), NAMES.map((name) => `${name}.ts`).toSorted());
 });
