@@ -7,11 +7,12 @@
 import type { Worker } from 'node:cluster';
 import { createRequire, syncBuiltinESMExports } from 'node:module';
 import { Server } from 'node:net';
-import { constants } from 'node:os';
 import type { Ipc } from './ipc.ts';
 import { makeUdpHandle, udpHandleOf, type SetUpListen, type UdpHandle } from './node-internals.ts';
 import { say } from './say.ts';
 import type { Servers } from './servers.ts';
+
+const ENOTSUP = 95; // errno(3) on Linux; node:os is not loaded for it before every app
 
 /** What net and dgram ask a primary for. */
 interface ServerQuery {
@@ -63,7 +64,7 @@ function setUp(server: Server, { address, port, addressType, backlog, fd, flags 
 /** A UDP socket is the worker's own: bound as without cluster, on a fresh handle, for net's answer to dgram is always another handle. */
 function bindAlone(socket: object, { address, port, flags }: ServerQuery, done: (error: number, handle?: UdpHandle) => void): void {
   const own = udpHandleOf(socket);
-  if (own === null) return done(-constants.errno.ENOTSUP);
+  if (own === null) return done(-ENOTSUP);
   const handle = makeUdpHandle(own);
   const error = own.bind.call(handle, address, port ?? 0, flags ?? 0);
   if (error === 0) return done(0, handle);
