@@ -6,6 +6,7 @@ import { App } from './apps/app.ts';
 import type { AppDeps } from './apps/app-deps.ts';
 import { start, stop } from './apps/verbs.ts';
 import { adoptApp } from './adoption/adopt.ts';
+import { SafeMode } from './adoption/safe-mode.ts';
 import { endLeftovers } from './adoption/leftovers.ts';
 import type { Env } from './env.ts';
 import { EventLog } from './event-log.ts';
@@ -16,7 +17,9 @@ import { ListenerRegistry } from './listeners/registry.ts';
 import { LogStore } from './logs/log-store.ts';
 import { Sampler } from './metrics/sampler.ts';
 import { CovetError, nearMatch } from './protocol/errors.ts';
+import type { OperationName } from './protocol/operations.ts';
 import { WorkerTable } from './slots/worker-table.ts';
+import { STEP_PREFIX, type StepMemo } from './state/memos.ts';
 import { WantedState, type AppRecord } from './state/wanted.ts';
 
 export class SupervisorCore {
@@ -30,6 +33,7 @@ export class SupervisorCore {
   readonly apps = new Map<string, App>();
   readonly sampler = new Sampler();
   readonly startedAt: string;
+  readonly safeMode = new SafeMode(this);
   readonly #workers: WorkerTable;
   isStopping = false;
 
@@ -58,9 +62,12 @@ export class SupervisorCore {
     this.events.announce({ type: 'supervisor.started', version: this.env.version, pid: process.pid });
     let adopted = 0;
     const isOff = this.env.faults.has('no-adoption');
+    this.safeMode.begin();
     for (const app of isOff ? [] : this.apps.values()) adopted += await this.#adopt(app, held);
     const ended = endLeftovers(this.env, this.init, held);
     held.close();
+    // Before the ends of workers are told: each is a crash, and answered by the restart policy.
+    if (!this.safeMode.isOn) for (const app of this.apps.values()) app.resume();
     this.#workers.begin();
     if (adopted + ended > 0)
       this.logs.say('supervisor', `took over ${adopted} workers and ended ${ended} of the supervisor before this one`);
@@ -78,7 +85,8 @@ export class SupervisorCore {
   /** Runs every app that was wanted and does not run. Failures are said, and told by each app's status. */
   async resurrect({ failedToo }: { failedToo: boolean }): Promise<void> {
     const asleep = [...this.apps.values()].filter(
-      ({ record, plan }) => record.isWanted && plan.phase === 'stopped' && (failedToo || plan.failed === null),
+      ({ name, record, plan }) =>
+        record.isWanted && plan.phase === 'stopped' && (failedToo || plan.failed === null) && this.safeMode.setAside(name) === null,
     );
     await Promise.all(asleep.map((app) => start(app).catch((error: Error) => this.logs.say(app.name, error.message))));
   }
@@ -109,9 +117,34 @@ export class SupervisorCore {
     return app;
   }
 
-  /** Throws COVET_ERR_SUPERVISOR_STOPPING: whatever would start something comes too late. */
+  /** An app that something is to be started of. Throws COVET_ERR_APP_UNKNOWN and those of requireRunning. */
+  appToRun(name: string): App {
+    this.requireRunning();
+    const app = this.app(name);
+    this.safeMode.name(app);
+    return app;
+  }
+
+  /** Throws COVET_ERR_SUPERVISOR_STOPPING, COVET_ERR_SUPERVISOR_SAFE: nothing is started now. */
   requireRunning(): void {
+    this.requireAlive();
+    if (this.safeMode.isOn) throw new CovetError('COVET_ERR_SUPERVISOR_SAFE');
+  }
+
+  /** Throws COVET_ERR_SUPERVISOR_STOPPING: whatever would start something comes too late. */
+  requireAlive(): void {
     if (this.isStopping) throw new CovetError('COVET_ERR_SUPERVISOR_STOPPING');
+  }
+
+  /** Carries an operation out; if this supervisor dies of it, the next one knows on which app it was. */
+  async step<T>(verb: OperationName, app: string, run: () => Promise<T>): Promise<T> {
+    const key = `${STEP_PREFIX}${app}`;
+    this.notes.keep(key, { app, verb } satisfies StepMemo);
+    try {
+      return await run();
+    } finally {
+      this.notes.drop(key);
+    }
   }
 
   /** SIGHUP: looks after what others may have changed under us. */

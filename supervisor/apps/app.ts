@@ -45,6 +45,8 @@ export class App {
   readonly degraded = new Degraded(this);
   readonly #effects = new Effects(this);
   #isAdopting = false;
+  /** Taken over, and not gone on with yet: its slots whose workers were on their way out. */
+  #paused: readonly Slot[] | null = null;
   #status: AppStatus | 'none' = 'none';
 
   constructor(deps: AppDeps, record: AppRecord) {
@@ -111,23 +113,40 @@ export class App {
     this.pins = this.planPins();
   }
 
-  /** `leaving`: slots whose workers were on their way out. What was under way goes on from here. */
+  /** `leaving`: slots whose workers were on their way out. Nothing is started or ended before `resume`. */
   endAdoption(leaving: readonly Slot[]): void {
     this.#isAdopting = false;
+    this.#paused = leaving;
     this.memory.keepApp();
     for (const listener of this.deps.registry.of(this.name)) listener.refresh();
     this.announceStatus('adopted');
+  }
+
+  /** What was under way goes on. Does nothing when the app was not taken over, or goes on already. */
+  resume(): void {
+    const leaving = this.#paused;
+    if (leaving === null) return;
+    this.resumeStop();
     const { plan, live } = this;
-    if (plan.phase === 'stopping') return this.#effects.act({ type: 'drainAll' });
+    if (plan.phase === 'stopping') return;
     for (const slot of leaving) slot.dispatch({ type: 'drain', reason: 'it was leaving' });
     if (plan.phase === 'settling') this.#effects.act({ type: 'drainGeneration', generation: plan.retired });
+    this.refill();
     live?.resize(this.wanted, true);
     this.lookUp();
+  }
+
+  /** As `resume`, for one that is to be stopped: nothing else goes on. */
+  resumeStop(): void {
+    if (this.#paused === null) return;
+    this.#paused = null;
+    if (this.plan.phase === 'stopping') this.#effects.act({ type: 'drainAll' });
   }
 
   /** Whether the generation that comes up is up; called after whatever may have completed it. */
   lookUp(): void {
     const { plan } = this;
+    if (this.#paused !== null) return;
     const coming = plan.phase === 'reloading' ? this.generations.get(plan.candidate) : this.live;
     if (coming === undefined || coming === null || this.#effects.replacement?.isBusy === true) return;
     const listeners = this.deps.registry.of(this.name);
@@ -158,7 +177,7 @@ export class App {
   /** Slots that left and are wanted again: scaled down and up within a drain, or given up for a reload that failed. */
   refill(): void {
     const { live } = this;
-    if (live === null || this.plan.phase !== 'running') return;
+    if (live === null || this.plan.phase !== 'running' || this.#paused !== null) return;
     const others = [...this.generations.values()].some((generation) => generation !== live && generation.hasProcesses);
     // The old spec does not run beside a new one that is still ending.
     if (!others) live.refill();
@@ -170,7 +189,7 @@ export class App {
       const generation = this.generations.get(slot.generation);
       if (generation !== undefined) {
         generation.wasReady = true;
-        if (this.#effects.replacement === null || generation === this.live) generation.fill();
+        if (!this.isPaused && (this.#effects.replacement === null || generation === this.live)) generation.fill();
       }
       this.#effects.replacement?.slotReady(slot);
     }
@@ -184,6 +203,11 @@ export class App {
     return [...this.generations.values()]
       .filter((generation) => this.isCurrent(generation))
       .flatMap((generation) => [...generation.slots.values()]);
+  }
+
+  /** In safe mode: what ends is not started again. */
+  get isPaused(): boolean {
+    return this.#paused !== null;
   }
 
   /** Whether a successor takes over this very slot's socket. */

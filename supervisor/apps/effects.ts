@@ -37,7 +37,7 @@ export class Effects {
           if (this.#app.isCurrent(generation)) generation.resize(this.#app.wanted, this.replacement === null);
         return;
       case 'restartSlot':
-        if (slot !== undefined) this.#app.host.restart(slot, effect.reason);
+        if (slot !== undefined && !this.#app.isPaused) this.#app.host.restart(slot, effect.reason);
         return;
       case 'closeListeners':
         return void this.#app.deps.registry.end(this.#app.name, 'closed');

@@ -87,6 +87,7 @@ export async function stop(app: App, kind: 'stop' | 'delete' | 'kill'): Promise<
     await app.deps.save(app.name, () => null);
     app.isForgotten = true;
   }
+  app.resumeStop();
   if (app.plan.phase !== 'stopping') app.outcome = NOTHING_YET;
   const stopped = app.answers.next('stop');
   app.dispatch({ type: kind === 'delete' ? 'delete' : 'stop' });

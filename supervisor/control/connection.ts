@@ -147,7 +147,8 @@ export class ControlConnection {
     if (isSubscription(method)) return this.#subscribe(method, id, input, context);
     // The table's type joins each name to its handler; an index over the union cannot show it.
     const handler = HANDLERS[method] as (context: OperationContext, input: unknown) => Promise<unknown>;
-    const result = await handler(context, input);
+    const app = OPERATIONS[method].kind === 'read' ? null : appOf(input);
+    const result = await (app === null ? handler(context, input) : this.#core.step(method, app, () => handler(context, input)));
     if (id !== null) this.#send({ jsonrpc: '2.0', id, result });
     if (method === 'kill') this.#hangUp(() => this.#onKilled());
   }
@@ -242,6 +243,12 @@ export class ControlConnection {
     this.#socket.write(`${JSON.stringify(frame)}\n`);
     if (this.#socket.writableLength > UNREAD_BYTES_MAX) this.#socket.pause();
   }
+}
+
+/** The app that an operation is about; null for one that is about none, or all. */
+function appOf(input: unknown): string | null {
+  const { app, config } = input as { readonly app?: string; readonly config?: { readonly name: string } };
+  return app ?? config?.name ?? null;
 }
 
 function isOperation(method: string): method is OperationName {

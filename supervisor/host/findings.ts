@@ -18,7 +18,7 @@ export function hostFindings(native: Native, home: string): DoctorFinding[] {
 
 export const ok = (what: string, found: string): DoctorFinding => ({ level: 'ok', what, found, advice: '' });
 export const note = (what: string, found: string, advice: string): DoctorFinding => ({ level: 'note', what, found, advice });
-const warning = (what: string, found: string, advice: string): DoctorFinding => ({ level: 'warning', what, found, advice });
+export const warning = (what: string, found: string, advice: string): DoctorFinding => ({ level: 'warning', what, found, advice });
 
 function kernel(native: Native): DoctorFinding[] {
   const probe = native.probe();

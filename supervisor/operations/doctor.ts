@@ -1,6 +1,6 @@
 /** doctor: what the host allows, what each app got and why, and what to change. */
 import type { App } from '../apps/app.ts';
-import { hostFindings, note, ok } from '../host/findings.ts';
+import { hostFindings, note, ok, warning } from '../host/findings.ts';
 import type { Listener } from '../listeners/listener.ts';
 import type { DoctorFinding } from '../protocol/operations.ts';
 import type { SupervisorCore } from '../supervisor.ts';
@@ -8,8 +8,28 @@ import type { Handler } from './handlers.ts';
 
 export const doctor: Handler<'doctor'> = async ({ core }) => ({
   apiVersion: 1,
-  findings: [...hostFindings(core.env.native, core.env.paths.home), ok('covet-init', `pid ${core.init.pid}`), ...apps(core)],
+  findings: [
+    ...hostFindings(core.env.native, core.env.paths.home),
+    ok('covet-init', `pid ${core.init.pid}`),
+    ...safeMode(core),
+    ...apps(core),
+  ],
 });
+
+function safeMode({ apps: all, safeMode: safe, init }: SupervisorCore): DoctorFinding[] {
+  const setAside = [...all.values()].flatMap(({ name }) => {
+    const verb = safe.setAside(name);
+    if (verb === null) return [];
+    const advice = `It is left as it is. \`covet-pm ${verb === 'startStopped' ? 'start' : verb} ${name}\` tries it again; \`covet-pm stop ${name}\` ends it.`;
+    return [warning(`${name}: set aside`, `\`${verb}\` was under way when a supervisor died`, advice)];
+  });
+  const on = warning(
+    'safe mode',
+    `${init.deaths} supervisors died within a minute`,
+    '`covet-pm resurrect` leaves it. supervisor.log says more.',
+  );
+  return safe.isOn ? [on, ...setAside] : setAside;
+}
 
 function apps(core: SupervisorCore): DoctorFinding[] {
   return [...core.apps.values()].flatMap((app) => [

@@ -5,8 +5,7 @@ import type { Handler } from './handlers.ts';
 import { stopView } from './views.ts';
 
 export const reloadApp: Handler<'reload'> = async ({ core, progress }, { app: name, env }) => {
-  core.requireRunning();
-  const app = core.app(name);
+  const app = core.appToRun(name);
   const onEvent = (event: { type: string; app?: string; generation?: number }): void => {
     if (event.app !== name) return;
     if (event.type === 'reload.started') progress(`starting ${app.wanted} workers of generation ${event.generation}`);

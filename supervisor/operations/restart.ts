@@ -5,8 +5,7 @@ import type { Handler } from './handlers.ts';
 import { appView } from './views.ts';
 
 export const restartApp: Handler<'restart'> = async ({ core, progress }, { app: name, env }) => {
-  core.requireRunning();
-  const app = core.app(name);
+  const app = core.appToRun(name);
   progress(`restarting ${name}`);
   await restart(app, env === undefined ? null : appEnv(env, app.config.env));
   return { apiVersion: 1, app: appView(core, app) };

@@ -3,8 +3,9 @@ import type { Handler } from './handlers.ts';
 import { listView } from './views.ts';
 
 export const resurrect: Handler<'resurrect'> = async ({ core, progress }) => {
-  core.requireRunning();
+  core.requireAlive();
   progress('starting what was wanted');
+  core.safeMode.leave();
   await core.resurrect({ failedToo: true });
   return listView(core);
 };

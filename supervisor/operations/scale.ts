@@ -4,8 +4,7 @@ import type { Handler } from './handlers.ts';
 import { appView } from './views.ts';
 
 export const scaleApp: Handler<'scale'> = async ({ core, progress }, { app: name, instances }) => {
-  core.requireRunning();
-  const app = core.app(name);
+  const app = core.appToRun(name);
   progress(`scaling ${name} to ${instances}`);
   await scale(app, instances);
   return { apiVersion: 1, app: appView(core, app) };

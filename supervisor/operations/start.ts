@@ -18,6 +18,7 @@ export const startApp: Handler<'start'> = async ({ core, progress }, { config, e
   await resolveLaunch(config, core.env.node);
   // Nothing is awaited between this look and the app's being known: of two starts of one name the second is refused.
   const app = claim(core, config, appEnv(env, config.env));
+  core.safeMode.name(app);
   progress(`starting ${app.wanted} ${app.wanted === 1 ? 'worker' : 'workers'} of ${app.name}`);
   try {
     await start(app);
@@ -45,8 +46,7 @@ function claim(core: SupervisorCore, config: AppConfig, env: Record<string, stri
 }
 
 export const startStopped: Handler<'startStopped'> = async ({ core, progress }, { app: name }) => {
-  core.requireRunning();
-  const app = core.app(name);
+  const app = core.appToRun(name);
   if (app.plan.phase !== 'stopped' || app.isPreparing)
     throw new CovetError('COVET_ERR_APP_EXISTS', { app: name, status: app.status, advice: advice(app) });
   progress(`starting ${app.wanted} ${app.wanted === 1 ? 'worker' : 'workers'} of ${app.name}`);

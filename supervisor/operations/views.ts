@@ -9,7 +9,7 @@ export function listView(core: SupervisorCore): ListView {
   return {
     apiVersion: 1,
     init: { pid: core.init.pid },
-    supervisor: { pid: process.pid, version: core.env.version, startedAt: core.startedAt },
+    supervisor: { pid: process.pid, version: core.env.version, startedAt: core.startedAt, safeMode: core.safeMode.isOn },
     apps: [...core.apps.values()].map((app) => appView(core, app)),
   };
 }

@@ -24,6 +24,11 @@ export const ERRORS = {
     exit: EXIT.failed,
     message: 'The supervisor is stopping; it takes no more work. Start it again with `covet-pm resurrect`.',
   },
+  COVET_ERR_SUPERVISOR_SAFE: {
+    exit: EXIT.failed,
+    message:
+      'The supervisor died several times within a minute and is in safe mode: it starts nothing. `covet-pm doctor` says what was under way, `covet-pm resurrect` leaves safe mode.',
+  },
   COVET_ERR_SUPERVISOR_VERSION: {
     exit: EXIT.failed,
     message: 'This covet-pm speaks control protocol {ours}, the running supervisor {theirs}. Use the version that started it.',

@@ -68,4 +68,6 @@ export type EventBody =
   | { readonly type: 'log.dropped'; readonly app: string; readonly stream: 'out' | 'err'; readonly bytes: number; readonly reason: string }
   | { readonly type: 'worker.misbehaved'; readonly app: string; readonly slot: number; readonly reason: string }
   | { readonly type: 'supervisor.started'; readonly version: string; readonly pid: number }
+  /** Several supervisors died within a minute: this one starts nothing until `resurrect`. `setAside`: apps, with what was under way on each. */
+  | { readonly type: 'supervisor.safe'; readonly deaths: number; readonly setAside: readonly string[] }
   | { readonly type: 'supervisor.stopping'; readonly reason: string };

@@ -52,7 +52,7 @@ export const OPERATIONS = {
   stop: { kind: 'run', input: target, summary: 'Drain and end every worker; the app stays known.' },
   delete: { kind: 'run', input: target, summary: 'Stop, and forget the app.' },
   kill: { kind: 'run', input: none, summary: 'Drain and end every app, then the supervisor; what was wanted stays on disk.' },
-  resurrect: { kind: 'run', input: none, summary: 'Run what was wanted when the supervisor ended.' },
+  resurrect: { kind: 'run', input: none, summary: 'Run what was wanted when the supervisor ended; leave safe mode.' },
   logs: {
     kind: 'read',
     subscription: true,
@@ -106,7 +106,13 @@ export interface AppView {
 export interface ListView {
   readonly apiVersion: 1;
   readonly init: { readonly pid: number };
-  readonly supervisor: { readonly pid: number; readonly version: string; readonly startedAt: string };
+  readonly supervisor: {
+    readonly pid: number;
+    readonly version: string;
+    readonly startedAt: string;
+    /** It starts nothing until `resurrect` (docs/reliability.md). */
+    readonly safeMode: boolean;
+  };
   readonly apps: readonly AppView[];
 }
 

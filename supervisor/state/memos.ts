@@ -41,7 +41,7 @@ export type SlotMemo = v.InferOutput<typeof slotMemoSchema>;
 export type AppMemo = v.InferOutput<typeof appMemoSchema>;
 export type StepMemo = v.InferOutput<typeof stepMemoSchema>;
 
-export const STEP_KEY = 'step';
+export const STEP_PREFIX = 'step:';
 
 export function appMemoKey(app: string): string {
   return `app:${app}`;

@@ -31,7 +31,8 @@ export function app(over: Partial<AppView> = {}): AppView {
 }
 
 export function list(...apps: AppView[]): ListView {
-  return { apiVersion: 1, init: { pid: 1 }, supervisor: { pid: 2, version: '0.1.0', startedAt: '2026-01-01T00:00:00.000Z' }, apps };
+  const supervisor = { pid: 2, version: '0.1.0', startedAt: '2026-01-01T00:00:00.000Z', safeMode: false };
+  return { apiVersion: 1, init: { pid: 1 }, supervisor, apps };
 }
 
 export function stopView(over: Partial<StopView> = {}): StopView {

@@ -6,7 +6,7 @@ import assert from 'node:assert/strict';
 import { readFileSync } from 'node:fs';
 import { describe, test } from 'node:test';
 import { eventually } from './eventually.ts';
-import type { Home } from './home.ts';
+import { type Home, SHORT } from './home.ts';
 import { processInfo } from './processes.ts';
 import { assertNothingLost, said, Served, stopAll } from './served.ts';
 import { ALL, picked, SEED } from './tier.ts';
@@ -35,9 +35,12 @@ async function bothReady(home: Home): Promise<void> {
   });
 }
 
+/** Else it would be safe mode that so many deaths lead to. */
+const OFTEN = { COVET_TEST_FAULT: 'no-safe-mode' };
+
 describe('death of the supervisor', () => {
   test('under load nothing is lost, and the workers and their connections are the same ones', async (t) => {
-    const served = await Served.start(t, { app: 'http.cjs' });
+    const served = await Served.start(t, { app: 'http.cjs', env: OFTEN });
     const pids = await served.home.pids();
     const loads = await served.beginAll([
       { client: 'reconnect', connections: 16 },
@@ -69,7 +72,7 @@ describe('death of the supervisor', () => {
   });
 
   test('no line is lost: what each worker counts has no gap in its log', async (t) => {
-    const served = await Served.start(t, { app: 'counts.cjs' });
+    const served = await Served.start(t, { app: 'counts.cjs', env: OFTEN });
     for (let death = 0; death < DEATHS; death++) await killSupervisor(served.home);
     assert.equal((await served.home.covet('stop', 'web')).code, 0);
     const lines = readFileSync(served.home.logFile('out'), 'utf8').split('\n');
@@ -91,7 +94,7 @@ describe('death of the supervisor', () => {
   test('a worker and the supervisor that die together are both replaced, in whichever order', async (t) => {
     // Each death counts as a crash, so many in a row that the pauses would grow.
     const restart = { delayMs: 10, delayMaxMs: 50, intensity: 1_000 };
-    const served = await Served.start(t, { app: 'http.cjs', config: { restart } });
+    const served = await Served.start(t, { app: 'http.cjs', config: { restart }, env: OFTEN });
     const load = await served.begin({ kind: 'reconnect', connections: 4 });
     for (let round = 0; round < DOUBLE_DEATHS; round++) {
       const { supervisor, apps } = await served.home.list();
@@ -182,5 +185,43 @@ describe('death of the supervisor', () => {
     );
     const started = await home.covet('start', 'fails');
     assert.equal(started.code, 0, said(started));
+  });
+
+  test('after three deaths within a minute the next one starts nothing until it is told to', async (t) => {
+    const served = await Served.start(t, { app: 'http.cjs' });
+    const { home } = served;
+    const { script } = served.deployment;
+    await home.start({ ...SHORT, name: 'other', script, cwd: served.deployment.folder, env: { PORT: '0' } });
+    const running = await home.pids();
+    served.deployment.release('r2', 'boots-slowly.cjs');
+    const reload = home.covet('reload', 'web');
+    await eventually('the reload to be under way', async () => (await home.app()).status === 'reloading');
+    for (let death = 0; death < 3; death++) await killSupervisor(home);
+    assert.equal((await reload).code, 1);
+
+    assert.equal((await home.list()).supervisor.safeMode, true);
+    assert.deepEqual(await home.pids(), running, 'what ran runs on');
+    const load = await served.begin({ kind: 'reconnect', connections: 4 });
+    const [victim = 0] = await home.pids('other');
+    process.kill(victim, 'SIGKILL');
+    await eventually('its end to be known', async () => (await home.pids('other')).length === 0);
+    for (const command of [
+      ['reload', 'web'],
+      ['start', script, '--name', 'third'],
+      ['restart', 'other'],
+      ['scale', 'web', '3'],
+    ]) {
+      const refused = await home.covet(...command);
+      assert.equal(refused.code, 1);
+      assert.match(refused.stderr, /safe mode/);
+    }
+    assert.match((await home.covet('list')).stderr, /safe mode/);
+    assert.match((await home.covet('doctor')).stdout, /web: set aside +`reload`/);
+
+    assert.equal((await home.covet('resurrect')).code, 0);
+    assert.equal((await home.list()).supervisor.safeMode, false);
+    await eventually('the other app to be looked after again', async () => (await home.app('other')).workers[0]?.state === 'ready');
+    assert.equal((await home.covet('reload', 'web')).code, 0, 'who is named is no longer set aside');
+    assert.equal((await load.stop()).lost, 0);
   });
 });

@@ -3,7 +3,7 @@ import type { Command } from 'commander';
 import { CovetError } from '../../../supervisor/protocol/errors.ts';
 import { OPERATIONS, type ListView } from '../../../supervisor/protocol/operations.ts';
 import { jlist } from '../print/jlist.ts';
-import { EMPTY_LIST, printList } from '../print/list.ts';
+import { EMPTY_LIST, printList, warnOfSafeMode } from '../print/list.ts';
 import { print, printJson, terminalStyle } from '../terminal.ts';
 import { command, type Invocation, type NoOptions, type Runner } from './command.ts';
 import { READ_DEADLINE_MS, withClient } from './operation.ts';
@@ -24,14 +24,18 @@ export function jlistCommand(invocation: Invocation, run: Runner<NoOptions> = ru
 }
 
 async function runList({ workers }: ListOptions, { json, noColour }: Invocation): Promise<void> {
-  await orEmpty((view) => (json ? printJson(view) : print(printList(view, terminalStyle(noColour), workers))));
+  await orEmpty((view) => {
+    if (json) return printJson(view);
+    warnOfSafeMode(view);
+    print(printList(view, terminalStyle(noColour), workers));
+  });
 }
 
 async function runJlist(): Promise<void> {
   await orEmpty((view) => print(`${JSON.stringify(jlist(view, Date.now()))}\n`));
 }
 
-async function orEmpty(show: (view: Pick<ListView, 'apps'>) => void): Promise<void> {
+async function orEmpty(show: (view: ListView | typeof EMPTY_LIST) => void): Promise<void> {
   try {
     show(await withClient((client) => client.list({}, { deadlineMs: READ_DEADLINE_MS })));
   } catch (error) {

@@ -47,6 +47,8 @@ function tell(event: EventBody): string {
       return `slot ${event.slot}: ${event.reason}`;
     case 'supervisor.started':
       return `${event.version} pid ${event.pid}`;
+    case 'supervisor.safe':
+      return `safe mode after ${event.deaths} deaths${event.setAside.length === 0 ? '' : `, set aside: ${event.setAside.join(', ')}`}`;
     case 'supervisor.stopping':
       return event.reason;
     default:

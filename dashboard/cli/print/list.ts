@@ -45,6 +45,14 @@ export function printList(view: Pick<ListView, 'apps'>, style: Style, withWorker
   return table(APP_COLUMNS, rows, style);
 }
 
+/** To stderr: what `list` shows is not looked after. */
+export function warnOfSafeMode({ supervisor }: { readonly supervisor: ListView['supervisor'] | null }): void {
+  if (supervisor?.safeMode !== true) return;
+  process.stderr.write(
+    'The supervisor is in safe mode: it died several times within a minute, and starts nothing. `covet-pm doctor` says more.\n',
+  );
+}
+
 export function statusCell(status: AppStatus | SlotState): Cell {
   return { text: status, colour: STATUS_COLOURS[status] };
 }
