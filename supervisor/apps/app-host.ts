@@ -188,8 +188,15 @@ export class AppHost implements SlotHost {
   }
 
   heirOf(slot: Slot): WorkerHandle | null {
-    const heirs = this.#app.current().filter((heir) => heir !== slot && heir.state === 'ready' && heir.worker !== null);
+    const heirs = this.#app
+      .current()
+      .filter((heir) => heir !== slot && heir.state === 'ready' && heir.worker !== null && this.#stays(heir));
     return heirs.length === 0 ? null : heirs[slot.index % heirs.length]!.worker;
+  }
+
+  /** Not one that the same scaling is about to drain. */
+  #stays({ generation, index }: Slot): boolean {
+    return index < (this.#app.generations.get(generation)?.size ?? 0);
   }
 
   mustStopAccepting(slot: Slot): boolean {
