@@ -23,7 +23,10 @@ export interface Env {
   /** The node that runs the supervisor, and its apps unless they name another. */
   readonly node: string;
   readonly version: string;
-  /** Switches that take a mechanism away, so that a test can show that it is what keeps the promise: no-flip, no-drain, no-hand-over, no-adoption, no-safe-mode. */
+  /**
+   * Switches that take a mechanism away, so that a test can show that it is what keeps the promise: no-flip, no-drain, no-hand-over,
+   * no-stand-in, no-trial, no-adoption, no-safe-mode.
+   */
   readonly faults: ReadonlySet<string>;
   /** A moment at which a test may have this process die, by the fault `die@<point>`. */
   reach(point: string): void;

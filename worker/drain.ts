@@ -85,7 +85,7 @@ export class Drain implements ConnectionWatcher {
   begin(): void {
     const { servers, connections } = this.#parts;
     for (const record of [...servers.listening]) {
-      if (!record.isLent || this.#order.stopAccepting.includes(record.listener ?? '')) stopAccepting(record.server);
+      if (!record.isLent || this.#order.stopAccepting.includes(record.listener ?? '')) stopAccepting(record);
     }
     connections.watcher = this;
     this.#http1.begin(servers.live);

@@ -6,6 +6,7 @@ import {
   WORKER_WIRE_VERSION,
   type DrainCounts,
   type PeerNotice,
+  type StandInNotice,
   type SupervisorMessage,
   type WorkerBoot,
   type WorkerMessage,
@@ -100,11 +101,18 @@ export class MainThread implements Report {
     });
   }
 
+  /** Whichever thread has the server. */
+  #standIn(notice: StandInNotice, fd: number | null): void {
+    if (this.#serving.servers.listeningOn(notice.listener) !== null || !this.#threads.standIn(notice, fd))
+      this.#serving.standIn(notice, fd);
+  }
+
   #listenToHandoff({ native, handoff }: Wires): void {
     const onPacket = (text: string, fds: readonly number[]) => {
       const [fd, ...surplus] = fds;
       for (const extra of surplus) native.closeFd(extra);
-      const notice = JSON.parse(text) as PeerNotice;
+      const notice = JSON.parse(text) as PeerNotice | StandInNotice;
+      if (notice.t === 'standIn' || notice.t === 'standDown') return this.#standIn(notice, fd ?? null);
       if (fd === undefined) return;
       if (notice.t === 'inherit') this.#serving.inherit(fd);
       else if (notice.t === 'heir') this.#serving.useHeir(fd);

@@ -14,6 +14,8 @@ export interface StreamHandle {
   onconnection(status: number, client: StreamHandle): void;
   /** 0, or a negative errno; the handle owns the descriptor then. */
   open(fd: number): number;
+  /** 0, or a negative errno. */
+  listen(backlog: number): number;
   readStart(): number;
   readStop(): number;
   close(): void;
@@ -66,6 +68,11 @@ export function replaceHandle(server: Server, handle: ListeningHandle): void {
 /** A handle of the same class, for a connection (SOCKET is 0 for TCP and Pipe alike). */
 export function makeConnectionHandle(like: StreamHandle): StreamHandle {
   return new (like.constructor as new (type: number) => StreamHandle)(0);
+}
+
+/** Another that listens (SERVER, for TCP and Pipe alike). */
+export function makeListeningHandle(like: StreamHandle): StreamHandle {
+  return new (like.constructor as new (type: number) => StreamHandle)(1);
 }
 
 /** The connection under a TLSSocket. */

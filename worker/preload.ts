@@ -40,10 +40,11 @@ function openWires({ handoff }: WorkerBoot): Wires | null {
 }
 
 function startThread(boot: WorkerBoot, wires: Wires | null): void {
-  const report = new ThreadReport(
-    (order) => serving.isDraining || serving.drain(order, (counts) => report.tell({ t: 'drained', counts })),
-    () => serving.tellListening(),
-  );
+  const report = new ThreadReport({
+    onDrain: (order) => serving.isDraining || serving.drain(order, (counts) => report.tell({ t: 'drained', counts })),
+    onWho: () => serving.tellListening(),
+    onStandIn: (notice, fd) => serving.standIn(notice, fd),
+  });
   const serving = new Serving(boot, wires, report);
   serving.start();
 }

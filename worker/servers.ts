@@ -16,6 +16,8 @@ export interface ServerRecord {
   listener: string | null;
   isListening: boolean;
   isLent: boolean;
+  /** By slot, those that it accepts for beside its own; see stand-in.ts. */
+  readonly standIns: Map<number, ListeningHandle>;
   readonly connections: ConnectionList<Connection>;
 }
 
@@ -42,6 +44,7 @@ export class Servers {
       listener: null,
       isListening: false,
       isLent: false,
+      standIns: new Map(),
       connections: new ConnectionList(),
     };
     (server as Known)[RECORD] = record;
@@ -80,6 +83,7 @@ export class Servers {
     const record = (server as Known)[RECORD];
     if (record?.listener == null || !record.isListening) return;
     record.isListening = false;
+    closeStandIns(record);
     if (this.#listening.get(record.listener) === record) this.#listening.delete(record.listener);
     this.#forgetIfDone(record);
     this.#report.tell({ t: 'closed', listener: record.listener });
@@ -104,10 +108,17 @@ export class Servers {
  * No connection is accepted any more, and the server does not know: it has its address, its connections and its close() as before. For
  * net.Server#close() would tell the app, and http.Server#close() would close idle connections too (Node 19 and later).
  */
-export function stopAccepting(server: Server): void {
+export function stopAccepting(record: ServerRecord): void {
+  const { server } = record;
   const handle = handleOf(server);
+  closeStandIns(record);
   if (handle === null || (handle as object) instanceof DeafHandle) return;
   replaceHandle(server, new DeafHandle(server, handle));
+}
+
+function closeStandIns({ standIns }: ServerRecord): void {
+  for (const handle of standIns.values()) handle.close();
+  standIns.clear();
 }
 
 /** Stands where the listening handle was. */

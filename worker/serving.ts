@@ -2,7 +2,7 @@
  * What the main thread and every thread of a worker have alike: their servers, their connections, and the drain of those.
  */
 import type { Native, PacketSocket } from '../native/index.ts';
-import type { DrainCounts, WorkerBoot } from '../supervisor/protocol/worker-wire.ts';
+import type { DrainCounts, StandInNotice, WorkerBoot } from '../supervisor/protocol/worker-wire.ts';
 import { Connections } from './connections.ts';
 import { Drain, type DrainOrder } from './drain.ts';
 import { showFace, type DrainHook } from './face.ts';
@@ -12,6 +12,7 @@ import { Lender } from './lender.ts';
 import { watchListening } from './listen.ts';
 import type { Report } from './report.ts';
 import { Servers } from './servers.ts';
+import { standIn } from './stand-in.ts';
 
 /** The addon and the hand-off, where the addon loads. */
 export interface Wires {
@@ -64,6 +65,13 @@ export class Serving {
     if (this.#drain !== null) return this.#drain.useHeir(fd);
     if (this.#heirFd !== null) this.#wires?.native.closeFd(this.#heirFd);
     this.#heirFd = fd;
+  }
+
+  /** A slot without a worker has, or no longer has, connections for us. Owns the descriptor. */
+  standIn(notice: StandInNotice, fd: number | null): void {
+    if (this.#wires === null) return;
+    if (this.#drain === null) standIn(this.#wires.native, this.servers, notice, fd);
+    else if (fd !== null) this.#wires.native.closeFd(fd);
   }
 
   /** Of a drain that is under way, or was. */

@@ -6,7 +6,7 @@
  * busy), so the opening asks `who`, and every thread answers with its state.
  */
 import { BroadcastChannel, threadId, type Worker } from 'node:worker_threads';
-import type { DrainCounts, WorkerMessage } from '../supervisor/protocol/worker-wire.ts';
+import type { DrainCounts, StandInNotice, WorkerMessage } from '../supervisor/protocol/worker-wire.ts';
 import type { DrainOrder } from './drain.ts';
 import type { Report } from './report.ts';
 
@@ -14,7 +14,15 @@ const NAME = 'covet-pm';
 
 type ToThreads =
   | { readonly to: 'threads'; readonly ask: 'who' }
-  | { readonly to: 'threads'; readonly ask: 'drain'; readonly order: DrainOrder };
+  | { readonly to: 'threads'; readonly ask: 'drain'; readonly order: DrainOrder }
+  /** For that one; a descriptor is the process's. */
+  | {
+      readonly to: 'threads';
+      readonly ask: 'standIn';
+      readonly thread: number;
+      readonly notice: StandInNotice;
+      readonly fd: number | null;
+    };
 type ToMain = { readonly to: 'main'; readonly thread: number; readonly message: WorkerMessage };
 
 type Heard = ToThreads | ToMain;
@@ -62,6 +70,14 @@ export class ThreadHub {
     return Promise.all(counts);
   }
 
+  /** Passes it to the first that listens there, and the descriptor with it. False when none does. */
+  standIn(notice: StandInNotice, fd: number | null): boolean {
+    const [thread] = [...this.#listeners].find(([, listeners]) => listeners.has(notice.listener)) ?? [];
+    if (thread === undefined) return false;
+    this.#post?.({ to: 'threads', ask: 'standIn', thread, notice, fd });
+    return true;
+  }
+
   #open(): void {
     if (this.#post !== null) return;
     this.#post = openBroadcast((message) => {
@@ -97,22 +113,27 @@ export class ThreadHub {
 
 type Listening = Extract<WorkerMessage, { t: 'listening' }>;
 
+export interface ThreadCallbacks {
+  onDrain(order: DrainOrder): void;
+  onWho(): void;
+  onStandIn(notice: StandInNotice, fd: number | null): void;
+}
+
 /** A thread's side. */
 export class ThreadReport implements Report {
-  readonly #onDrain: (order: DrainOrder) => void;
-  readonly #onWho: () => void;
+  readonly #callbacks: ThreadCallbacks;
   #post: ((message: Heard) => void) | null = null;
 
-  constructor(onDrain: (order: DrainOrder) => void, onWho: () => void) {
-    this.#onDrain = onDrain;
-    this.#onWho = onWho;
+  constructor(callbacks: ThreadCallbacks) {
+    this.#callbacks = callbacks;
   }
 
   tell(message: WorkerMessage): boolean {
     this.#post ??= openBroadcast((heard) => {
       if (heard.to === 'main') return;
-      if (heard.ask === 'drain') this.#onDrain(heard.order);
-      else this.#onWho();
+      if (heard.ask === 'drain') this.#callbacks.onDrain(heard.order);
+      else if (heard.ask === 'who') this.#callbacks.onWho();
+      else if (heard.thread === threadId) this.#callbacks.onStandIn(heard.notice, heard.fd);
     });
     this.#post({ to: 'main', thread: threadId, message });
     return true;

@@ -8,8 +8,9 @@ import { addressKey, askedAddress, parseListen, type Address } from '../listener
 import { readGroup } from '../listeners/sockets.ts';
 import { Listener, type Half } from '../listeners/listener.ts';
 import { judge, type Refusal } from '../listeners/registry.ts';
+import type { Taker } from '../listeners/stand-ins.ts';
 import { CovetError } from '../protocol/errors.ts';
-import type { LendReply, LendRequest } from '../protocol/worker-wire.ts';
+import type { LendReply, LendRequest, StandInNotice } from '../protocol/worker-wire.ts';
 import type { Slot } from '../slots/slot.ts';
 import type { WorkerHandle } from '../slots/worker-handle.ts';
 import type { App } from './app.ts';
@@ -133,6 +134,14 @@ export class Lending {
     return count;
   }
 
+  /** An app that ends needs none; a program that is not Node hears nothing. */
+  #tellStandIn({ generation, slot: index }: Taker, notice: StandInNotice, fds: readonly number[]): boolean {
+    const app = this.#app;
+    const slot = app.generations.get(generation)?.slots.get(index);
+    if (app.isEnding || app.deps.env.faults.has('no-stand-in') || slot === undefined || !app.host.hasPreload(slot)) return false;
+    return slot.worker?.sendPeer(notice, ...fds) ?? false;
+  }
+
   #acquire(address: Address, ordinal: number | null): Listener | Refusal {
     return this.#app.deps.registry.acquire(this.#app.name, address, ordinal, () => this.#makeListener(address, ordinal));
   }
@@ -150,6 +159,7 @@ export class Lending {
       whenDown: config.whenDown,
       halfOf: (generation: number) => app.generations.get(generation)?.half ?? null,
       isTaking: (generation: number, slot: number) => app.generations.get(generation)?.slots.get(slot)?.state === 'ready',
+      tellStandIn: (taker: Taker, notice: StandInNotice, fds: readonly number[]) => this.#tellStandIn(taker, notice, fds),
       onCondition: (listener: Listener, from: Listener['condition'], reason: string) =>
         events.announce({ type: 'listener.changed', app: app.name, listener: listener.key, from, to: listener.condition, reason }),
       onProgramGone: (listener: Listener) =>

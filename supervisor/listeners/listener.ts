@@ -11,8 +11,10 @@ import type { InitClient } from '../init/init-client.ts';
 import { groupKey, readGroupKey } from '../init/keys.ts';
 import type { ListenerView } from '../protocol/operations.ts';
 import type { ListenerCondition } from '../protocol/states.ts';
+import type { StandInNotice } from '../protocol/worker-wire.ts';
 import { addressKey, type Address } from './address.ts';
 import { Sockets, type Half } from './sockets.ts';
+import { StandIns, type Taker } from './stand-ins.ts';
 
 export type { Half } from './sockets.ts';
 
@@ -27,6 +29,8 @@ export interface ListenerOwner {
   halfOf(generation: number): Half | null;
   /** Whether that worker is ready and may get connections. */
   isTaking(generation: number, slot: number): boolean;
+  /** Has a worker accept, or stop accepting, for a slot that has none. False when it cannot. */
+  tellStandIn(taker: Taker, notice: StandInNotice, fds: readonly number[]): boolean;
   onCondition(listener: Listener, from: ListenerCondition, reason: string): void;
   /** A worker detached the kernel's program; it is back. */
   onProgramGone(listener: Listener): void;
@@ -51,6 +55,7 @@ export class Listener {
   #turn: Promise<unknown> = Promise.resolve();
   /** The half that takes. */
   #half: Half = 0;
+  readonly #standIns: StandIns;
   /** generation → slots whose worker has called listen() here. */
   readonly #listening = new Map<number, Set<number>>();
   /** What the kernel's program was last made from. */
@@ -64,6 +69,10 @@ export class Listener {
     this.#owner = owner;
     this.address = address;
     this.ordinal = ordinal;
+    this.#standIns = new StandIns((taker, slot, fd) => {
+      const notice = { t: fd === null ? 'standDown' : 'standIn', listener: this.key, slot, backlog: this.#sockets?.backlog ?? 0 } as const;
+      return owner.tellStandIn(taker, notice, fd === null ? [] : [fd]);
+    });
   }
 
   get key(): string {
@@ -87,7 +96,10 @@ export class Listener {
       // Whoever asks is about to listen: the refusal that was due waits for the next look.
       this.#refuseTimer?.cancel();
       this.#refuseTimer = null;
-      return this.#env.native.duplicate(await this.#sockets.lend(slot, half));
+      const fd = this.#env.native.duplicate(await this.#sockets.lend(slot, half));
+      // Until its worker is ready.
+      this.#standIn();
+      return fd;
     });
   }
 
@@ -128,6 +140,7 @@ export class Listener {
   /** Brings the kernel's choice in line with who takes now. At most one attach; none when nothing changed. */
   refresh(): void {
     this.#watchForTakers();
+    this.#standIn();
     const indices = this.#eligible()
       .map((slot) => this.#sockets?.member(slot, this.#half)?.index)
       .filter((index) => index !== undefined);
@@ -227,6 +240,7 @@ export class Listener {
     this.#refuseTimer = null;
     const sockets = this.#sockets;
     this.#sockets = null;
+    this.#standIns.clear();
     this.#listening.clear();
     // covet-init alone can refuse a close, and then it is gone and its sockets with it.
     await sockets?.close().catch((error: Error) => this.#owner.onTrouble(this, error));
@@ -235,9 +249,19 @@ export class Listener {
 
   /** The set: slots that take on the live half. In replace mode two generations share a half, never a slot. */
   #eligible(): number[] {
+    return this.#takers().map(({ slot }) => slot);
+  }
+
+  #takers(): Taker[] {
     return this.#onHalf()
-      .flatMap(([generation, slots]) => [...slots].filter((slot) => this.#owner.isTaking(generation, slot)))
-      .sort((a, b) => a - b);
+      .flatMap(([generation, slots]) => [...slots].map((slot) => ({ generation, slot })))
+      .filter(({ generation, slot }) => this.#owner.isTaking(generation, slot))
+      .sort((a, b) => a.slot - b.slot);
+  }
+
+  /** The kernel's program leaves out the sockets of slots without a worker; its hash does not. */
+  #standIn(): void {
+    if (this.#sockets?.dispatch === 'hash') this.#standIns.update(this.#takers(), this.#sockets.ofHalf(this.#half));
   }
 
   #onHalf(): [number, Set<number>][] {

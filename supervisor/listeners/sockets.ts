@@ -108,6 +108,11 @@ export class Sockets {
     return this.#pairs.get(slot)?.[half];
   }
 
+  /** Slot → its socket on a half. */
+  ofHalf(half: Half): Map<number, number> {
+    return new Map([...this.#pairs].map(([slot, pair]) => [slot, pair[half].fd]));
+  }
+
   /** Connections that no steering claims go to one of `indices`. False where the kernel hashes. */
   attach(indices: readonly number[], steer: { port: number; index: number } | null): boolean {
     if (this.#guard === null) return false;

@@ -128,6 +128,18 @@ export type LendReply =
 export type PeerNotice = { readonly t: 'heir' } | { readonly t: 'inherit' };
 
 /**
+ * Supervisor → worker, on the hand-off: with the listening socket of a slot that has no worker, accept from it too; without a descriptor,
+ * stop, for that slot has a worker again. Only where the kernel's hash picks among the sockets. A worker that has no server there, or
+ * drains, drops it.
+ */
+export interface StandInNotice {
+  readonly t: 'standIn' | 'standDown';
+  readonly listener: string;
+  readonly slot: number;
+  readonly backlog: number;
+}
+
+/**
  * Old worker → new worker on that pair: connections between messages, at most HANDOVER_BATCH_MAX descriptors. The new worker answers
  * `taken` with the number, and the old one keeps its own descriptors until then; EOF before that and it serves them itself again.
  */

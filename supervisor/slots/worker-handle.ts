@@ -14,6 +14,7 @@ import {
   type LendReply,
   type LendRequest,
   type PeerNotice,
+  type StandInNotice,
   type SupervisorMessage,
   type WorkerMessage,
 } from '../protocol/worker-wire.ts';
@@ -130,10 +131,10 @@ export class WorkerHandle {
     if (this.#channel?.writable) this.#channel.write(`${JSON.stringify(message)}\n`);
   }
 
-  /** Passes one end of a pair between two workers. The caller closes its own copy. */
-  sendPeer(notice: PeerNotice, fd: number): boolean {
+  /** Passes one end of a pair between two workers, or a listening socket. The caller closes its own copy. */
+  sendPeer(notice: PeerNotice | StandInNotice, ...fds: readonly number[]): boolean {
     try {
-      this.#handoff?.send(JSON.stringify(notice), [fd]);
+      this.#handoff?.send(JSON.stringify(notice), fds);
       return this.#handoff !== null;
     } catch {
       return false; // the worker is gone or does not read; its connections drain without hand-over

@@ -1,18 +1,20 @@
-/** Scaling loses nothing: who leaves hands over what it has, and who comes serves. */
+/**
+ * Scaling loses nothing: who leaves hands over what it has, who comes serves, and where the kernel's hash goes on choosing the socket of a
+ * slot that was scaled away, whoever stays accepts from it too.
+ */
 import assert from 'node:assert/strict';
 import { describe, test, type TestContext } from 'node:test';
 import { eventually } from './eventually.ts';
+import { refusingHost } from './refusing-host.ts';
 import type { Cell } from './reload-cells.ts';
-import { assertNothingLost, type CellLoad, said, Served, type ServedOptions, stopAll } from './served.ts';
+import { assertAllLose, assertNothingLost, type CellLoad, said, Served, type ServedOptions, stopAll } from './served.ts';
 
-const CLIENTS: readonly Cell[] = [
-  { client: 'reconnect', connections: 6 },
-  { client: 'keepAlive', connections: 16, thinkMs: [0, 50], keeps: true },
-];
+const RECONNECTING: Cell = { client: 'reconnect', connections: 6 };
+const CLIENTS: readonly Cell[] = [RECONNECTING, { client: 'keepAlive', connections: 16, thinkMs: [0, 50], keeps: true }];
 /** Enough for the kernel to have chosen every socket many times. */
 const ANSWERS_A_STEP = 200;
 
-async function scaledUnderLoad(t: TestContext, steps: readonly number[], options: Partial<ServedOptions>): Promise<void> {
+async function scaledUnderLoad(t: TestContext, steps: readonly number[], options: Partial<ServedOptions>): Promise<Served> {
   const served = await Served.start(t, { app: 'http.cjs', ...options });
   const loads = await served.beginAll(CLIENTS);
   for (const count of steps) {
@@ -22,6 +24,7 @@ async function scaledUnderLoad(t: TestContext, steps: readonly number[], options
     await Promise.all(loads.map(async ({ load }) => load.more(ANSWERS_A_STEP)));
   }
   assertNothingLost(await stopAll(loads));
+  return served;
 }
 
 /** New connections reach each of so many workers. */
@@ -36,7 +39,26 @@ async function assertAllAnswer({ home }: Served, { cell, load }: CellLoad, count
 }
 
 describe('scale under load', () => {
+  const hostWithout = refusingHost();
+
   test('down, several at once, and up again: nothing is lost, kept connections stay, every slot serves', async (t) => {
     await scaledUnderLoad(t, [1, 4, 2, 3], { config: { instances: 4 } });
+  });
+
+  test('where the kernel refuses the program likewise', async (t) => {
+    await scaledUnderLoad(t, [1, 2, 3, 1, 3], { prefix: hostWithout('bpf') });
+  });
+
+  test('with `reuseportBpf: off` likewise, and through a reload that follows', async (t) => {
+    const served = await scaledUnderLoad(t, [2], { config: { reuseportBpf: 'off', instances: 4 } });
+    const loads = await served.beginAll(CLIENTS);
+    await served.reload();
+    await Promise.all(loads.map(async ({ load }) => load.more(ANSWERS_A_STEP)));
+    assertNothingLost(await stopAll(loads));
+  });
+
+  test('a client that connects anew sees it when nobody accepts for a slot that was scaled away', async (t) => {
+    const served = await Served.start(t, { app: 'http.cjs', config: { reuseportBpf: 'off' }, env: { COVET_TEST_FAULT: 'no-stand-in' } });
+    await assertAllLose(served, [RECONNECTING], ['scale', 'web', '1']);
   });
 });

@@ -136,10 +136,14 @@ export function assertNothingLost(accounts: readonly { cell: Cell; tally: Tally 
   assert.deepEqual(wrong, [], `\n  ${wrong.join('\n  ')}\n`);
 }
 
-/** Reloads an app whose reload has lost its mechanism: a client that then reports no loss would never report one. */
-export async function assertAllLose(served: Served, clients: readonly Cell[]): Promise<void> {
+/** Reloads, or whatever `verb` says, an app that has lost its mechanism for it: a client that then reports no loss would never report one. */
+export async function assertAllLose(
+  served: Served,
+  clients: readonly Cell[],
+  verb: readonly [string, ...string[]] = ['reload', 'web'],
+): Promise<void> {
   const loads = await served.beginAll(clients, { deadlineMs: DEADLINE_MS_MIN });
-  await served.home.covet('reload', 'web');
+  await served.home.covet(...verb);
   let blind: string[] = [];
   const allSeeIt = async (): Promise<boolean> => {
     const tallies = await Promise.all(loads.map(async ({ cell, load }) => ({ cell, tally: await load.peek() })));

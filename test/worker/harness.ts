@@ -16,6 +16,8 @@ import {
   CHANNEL_LINE_BYTES_MAX,
   type LendReply,
   type LendRequest,
+  type PeerNotice,
+  type StandInNotice,
   type SupervisorMessage,
   type WorkerBoot,
   type WorkerMessage,
@@ -75,8 +77,8 @@ export class FakeSupervisor {
   /** As supervisor/slots/drain.ts does it. */
   introduce(old: Worker, heir: Worker): void {
     const [ours, theirs] = native().socketPair('seqpacket');
-    heir.sendPeer('inherit', theirs);
-    old.sendPeer('heir', ours);
+    heir.sendPeer({ t: 'inherit' }, theirs);
+    old.sendPeer({ t: 'heir' }, ours);
     native().closeFd(ours);
     native().closeFd(theirs);
   }
@@ -165,8 +167,8 @@ export class Worker extends EventEmitter {
     this.send({ t: 'drain', deadlineMs: 20_000, idleGraceMs: null, handOver: false, stopAccepting: [], ...order });
   }
 
-  sendPeer(t: 'heir' | 'inherit', fd: number): void {
-    this.#handoff.send(JSON.stringify({ t }), [fd]);
+  sendPeer(notice: PeerNotice | StandInNotice, ...fds: readonly number[]): void {
+    this.#handoff.send(JSON.stringify(notice), fds);
   }
 
   /** The next or an earlier message of that kind that fits. */
