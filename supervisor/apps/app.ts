@@ -82,7 +82,7 @@ export class App {
 
   get status(): AppStatus {
     const ready = [...(this.live?.slots.values() ?? [])].filter((slot) => slot.state === 'ready').length;
-    return statusOf({ plan: this.plan, wanted: this.wanted, ready, isDegraded: this.degraded.untilMs !== null });
+    return statusOf({ plan: this.plan, ready, isDegraded: this.degraded.untilMs !== null });
   }
 
   /** Old and new at once where the sockets are lent; else one at a time. */

@@ -6,7 +6,6 @@ import type { Plan } from './plan-machine.ts';
 
 export interface StatusFacts {
   readonly plan: Plan;
-  readonly wanted: number;
   /** Ready workers of the live generation. */
   readonly ready: number;
   /** Said once by the restart policy, until the crashes leave its window. */

@@ -24,7 +24,7 @@ export interface SlotHost {
   onClosed(slot: Slot, key: string): void;
   /** The state was written. */
   onState(slot: Slot, from: SlotState, event: string, reason: string): void;
-  onCrash(slot: Slot, reason: string, wasReady: boolean): void;
+  onCrash(slot: Slot, reason: string): void;
   onGone(slot: Slot): void;
   onExit(slot: Slot, end: WorkerEnd, expected: boolean): void;
   onMessage(slot: Slot, data: unknown): void;

@@ -46,7 +46,7 @@ export type SlotEffect =
   | { readonly type: 'beginDrain' }
   | { readonly type: 'signal'; readonly which: 'stop' | 'kill' }
   /** It ended without being asked to. */
-  | { readonly type: 'crashed'; readonly reason: string; readonly wasReady: boolean }
+  | { readonly type: 'crashed'; readonly reason: string }
   /** It ended as asked, or never was. */
   | { readonly type: 'gone' };
 
@@ -71,12 +71,10 @@ const go =
   (state: SlotState, effects: readonly SlotEffect[] = [], reason = ''): Cell =>
   (event) => ({ state, effects, reason: 'reason' in event ? event.reason : reason });
 
-const crashed =
-  (wasReady: boolean): Cell =>
-  (event) => {
-    const reason = 'reason' in event ? event.reason : 'ended';
-    return { state: 'exited', effects: [{ type: 'disarm' }, { type: 'crashed', reason, wasReady }], reason };
-  };
+const crashed: Cell = (event) => {
+  const reason = 'reason' in event ? event.reason : 'ended';
+  return { state: 'exited', effects: [{ type: 'disarm' }, { type: 'crashed', reason }], reason };
+};
 const gone = go('exited', [{ type: 'disarm' }, { type: 'gone' }]);
 const stop: Cell = (event, limits) => ({
   state: 'stopping',
@@ -154,8 +152,8 @@ export const SLOT_TABLE = {
   spawning: {
     ...ending,
     running: (_event, limits) => ({ state: 'booting', effects: [{ type: 'arm', ms: limits.readyTimeoutMs }], reason: 'runs' }),
-    spawnFailed: crashed(false),
-    exited: crashed(false),
+    spawnFailed: crashed,
+    exited: crashed,
     elapsed: killAs(() => `did not start within ${SPAWN_TIMEOUT_MS} ms`, 'spawning'),
     // No process is known yet: its `running` or `spawnFailed` ends the story.
     drain: go('stopping', [{ type: 'arm', ms: SPAWN_TIMEOUT_MS }]),
@@ -166,7 +164,7 @@ export const SLOT_TABLE = {
     ...ending,
     running: ignore,
     ready: go('ready', [{ type: 'disarm' }], 'ready'),
-    exited: crashed(false),
+    exited: crashed,
     elapsed: killAs((limits) => `was not ready within ${limits.readyTimeoutMs} ms`, 'booting'),
     // It serves nobody yet, so there is nothing to drain.
     drain: stop,
@@ -175,7 +173,7 @@ export const SLOT_TABLE = {
   ready: {
     ...ending,
     running: ignore,
-    exited: crashed(true),
+    exited: crashed,
     elapsed: ignore,
     drain: (event, limits) => ({
       state: 'draining',

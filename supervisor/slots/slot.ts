@@ -107,7 +107,7 @@ export class Slot {
       case 'signal':
         return this.#signal(effect.which);
       case 'crashed':
-        return this.#host.onCrash(this, reason, effect.wasReady);
+        return this.#host.onCrash(this, reason);
       case 'gone':
         return this.#host.onGone(this);
     }
