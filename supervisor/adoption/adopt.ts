@@ -101,7 +101,6 @@ function adoptSlot(app: App, held: Held, { generation: number, slot: index, memo
   const slot = generation.seat(index);
   const taken = worker === null ? undefined : held.takeWorker(worker.key);
   slot.adopt(memo, taken === undefined ? null : (callbacks) => app.host.adoptWorker(slot, taken, memo, callbacks));
-  if (slot.wasReady || slot.state === 'ready') generation.wasReady = true;
   return memo !== null && worker?.key === memo.worker && (memo.state === 'draining' || memo.state === 'stopping') ? [slot] : [];
 }
 

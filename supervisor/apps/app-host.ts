@@ -208,14 +208,9 @@ export class AppHost implements SlotHost {
     const app = this.#app;
     const generation = app.generations.get(slot.generation)!;
     const nowMs = this.env.nowMs();
-    // While an app starts each slot must prove itself; later one that was ready proves the build.
-    const generationWasReady = app.plan.phase === 'starting' ? slot.wasReady : generation.wasReady;
+    const generationWasUp = app.plan.phase !== 'starting';
     const readyForMs = slot.readyAtMs === null ? null : nowMs - slot.readyAtMs;
-    const decision = decideCrash(
-      { reason, readyForMs, generationWasReady, nowMs, random: this.env.random() },
-      slot.history,
-      app.config.restart,
-    );
+    const decision = decideCrash({ reason, readyForMs, generationWasUp, nowMs, random: this.env.random() }, slot.history, app.config);
     slot.history = decision.history;
     if (decision.kind === 'giveUp') {
       slot.dispatch({ type: 'giveUp', reason: decision.reason });
@@ -223,6 +218,7 @@ export class AppHost implements SlotHost {
       return;
     }
     app.degraded.crashed(decision.degraded);
+    if (decision.spent !== null) app.dispatch({ type: 'spent', reason: decision.spent });
     const isChanged = generation.launch.fingerprint !== '' && fingerprint(generation.launch.scriptPath) !== generation.launch.fingerprint;
     const note = isChanged ? `; ${generation.launch.scriptPath} changed on disk since generation ${generation.number}` : '';
     slot.dispatch({ type: 'retry', delayMs: decision.delayMs, reason: `starts again in ${decision.delayMs} ms${note}` });

@@ -187,10 +187,7 @@ export class App {
     if (this.#isAdopting) return;
     if (slot.state === 'ready') {
       const generation = this.generations.get(slot.generation);
-      if (generation !== undefined) {
-        generation.wasReady = true;
-        if (!this.isPaused && (this.#effects.replacement === null || generation === this.live)) generation.fill();
-      }
+      if (!this.isPaused && (this.#effects.replacement === null || generation === this.live)) generation?.fill();
       this.#effects.replacement?.slotReady(slot);
     }
     for (const listener of this.deps.registry.of(this.name)) listener.refresh();

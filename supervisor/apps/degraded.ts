@@ -12,11 +12,11 @@ export class Degraded {
     this.#app = app;
   }
 
-  /** `reason` is the policy's: null for a crash that is one of few. */
+  /** `reason` is the policy's: null for a crash that is one of few, which only makes it last when it is degraded already. */
   crashed(reason: string | null): void {
     const { deps, name, config } = this.#app;
-    if (reason === null) return;
-    if (this.untilMs === null) deps.events.announce({ type: 'app.degraded', app: name, reason });
+    if (this.untilMs === null && reason === null) return;
+    if (this.untilMs === null && reason !== null) deps.events.announce({ type: 'app.degraded', app: name, reason });
     this.#set(deps.env.nowMs() + config.restart.intensityMs);
   }
 

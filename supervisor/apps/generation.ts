@@ -37,8 +37,6 @@ export class Generation {
   readonly env: Readonly<Record<string, string>>;
   readonly logMark: LogMark;
   readonly slots = new Map<number, Slot>();
-  /** Whether any worker of it was ever ready: then it is a build that can serve. */
-  wasReady = false;
   /** What the generation before it served; set for a reload. */
   coverage: Coverage = new Map();
   readonly #env: Env;
@@ -62,6 +60,11 @@ export class Generation {
 
   get size(): number {
     return this.#size;
+  }
+
+  /** How often `startConcurrency` goes into it. */
+  get rounds(): number {
+    return Math.ceil(this.#size / this.#startConcurrency);
   }
 
   get hasProcesses(): boolean {

@@ -21,7 +21,6 @@ export class Memory {
       restarts: slot.restarts,
       startedMs: slot.worker.startedMs,
       readyAtMs: slot.readyAtMs,
-      wasReady: slot.wasReady,
       history: { ...slot.history, crashesMs: [...slot.history.crashesMs] },
       listening: this.#app.host.listenersOf(slot).map((listener) => listener.key),
     } satisfies SlotMemo);

@@ -33,6 +33,8 @@ export type PlanEvent =
   | { readonly type: 'crash'; readonly of: number; readonly reason: string }
   /** A slot's budget is used up. */
   | { readonly type: 'exhausted'; readonly of: number; readonly reason: string }
+  /** A slot of an app that was up does not hold: it is tried for ever, but nobody who waits for it can be made to. */
+  | { readonly type: 'spent'; readonly reason: string }
   /** Every worker of the generation that comes up is ready and steady. */
   | { readonly type: 'up' }
   | { readonly type: 'reloadFailed'; readonly reason: string }
@@ -88,6 +90,9 @@ const ENDED = 'it was stopped meanwhile';
 const failReload = (plan: Of<'reloading'>, reason: string): PlanStep =>
   done({ phase: 'running', live: plan.live }, { type: 'killGeneration', generation: plan.candidate }, answer('reload', reason));
 
+/** A scale is told; what is wanted stays, and so does the plan. */
+const notGrown = (plan: Plan, event: { readonly reason: string }): PlanStep => done(plan, answer('start', event.reason));
+
 /** What does not belong to a phase changes nothing there: a late report of something that was overtaken. */
 const late = { up: ignored, reloadFailed: ignored, flipped: ignored, retired: ignored, allGone: ignored } as const;
 
@@ -102,6 +107,7 @@ export const PLAN_TABLE: Table = {
     automatic: dropped,
     crash: ignored,
     exhausted: ignored,
+    spent: ignored,
   },
   starting: {
     ...late,
@@ -113,6 +119,7 @@ export const PLAN_TABLE: Table = {
     automatic: putOff,
     crash: (plan, event) => done(plan, restartSlot(event)),
     exhausted: (_plan, event) => done(stopping('failed', event.reason), ...end(event.reason)),
+    spent: ignored,
     up: (plan) => done({ phase: 'running', live: plan.live }, answer('start')),
   },
   running: {
@@ -126,6 +133,7 @@ export const PLAN_TABLE: Table = {
     automatic: (plan) => done(plan),
     crash: (plan, event) => done(plan, restartSlot(event)),
     exhausted: (_plan, event) => done(stopping('failed', event.reason), ...end(event.reason)),
+    spent: notGrown,
     // A worker that scale added, or one that crashed, is ready again.
     up: (plan) => done(plan, answer('start')),
   },
@@ -140,6 +148,7 @@ export const PLAN_TABLE: Table = {
     // Only the old generation's workers are restarted; a new one that crashes is a bad build.
     crash: (plan, event) => (event.of === plan.candidate ? failReload(plan, event.reason) : done(plan, restartSlot(event))),
     exhausted: (plan, event) => (event.of === plan.candidate ? failReload(plan, event.reason) : done(plan)),
+    spent: notGrown,
     up: (plan) => done(plan, { type: 'flip', to: plan.candidate }),
     reloadFailed: (plan, event) => failReload(plan, event.reason),
     flipped: (plan) =>
@@ -155,6 +164,7 @@ export const PLAN_TABLE: Table = {
     automatic: putOff,
     crash: (plan, event) => (event.of === plan.retired ? ignored(plan) : done(plan, restartSlot(event))),
     exhausted: (plan, event) => (event.of === plan.retired ? ignored(plan) : done(stopping('failed', event.reason), ...end(event.reason))),
+    spent: notGrown,
     up: (plan) => done(plan, answer('start')),
     retired: (plan) => done({ phase: 'running', live: plan.live }, answer('reload')),
   },
@@ -168,6 +178,7 @@ export const PLAN_TABLE: Table = {
     automatic: dropped,
     crash: ignored,
     exhausted: ignored,
+    spent: ignored,
     allGone: (plan) => {
       const rest: Plan = { phase: 'stopped', failed: plan.failed };
       return plan.then === 'deleted' ? done(rest, { type: 'forget' }, answer('stop')) : done(rest, answer('stop'));

@@ -1,6 +1,7 @@
 /**
  * What an operator can ask of an app: each verb puts what is wanted on disk, puts an event to the plan, and waits for the plan's answer.
  */
+import type { Timer } from '../env.ts';
 import { maxInstances } from '../host/pin-policy.ts';
 import { readCpuGrant } from '../host/cpu-grant.ts';
 import type { Half } from '../listeners/listener.ts';
@@ -105,12 +106,13 @@ export async function restart(app: App, env: Readonly<Record<string, string>> | 
   await start(app);
 }
 
-/** Throws COVET_ERR_APP_BUSY, COVET_ERR_CONFIG_CONFLICT. */
+/** What is wanted stays so when it fails, and is tried on. Throws COVET_ERR_APP_BUSY, COVET_ERR_APP_FAILED, COVET_ERR_CONFIG_CONFLICT. */
 export async function scale(app: App, instances: number | 'max'): Promise<void> {
   if (app.config.onlyOne && instances !== 1)
     throw new CovetError('COVET_ERR_CONFIG_CONFLICT', { reason: `\`${app.name}\` is \`onlyOne\`; it cannot be scaled.` });
   if (app.plan.phase === 'stopping') require(app, 'refused', 'scale');
   const previous = app.config;
+  const logMark = await app.deps.logs.mark(app.name, 'err');
   await app.save({ config: { ...previous, instances } });
   const grown = app.answers.next('start');
   if (app.dispatch({ type: 'scale' }) === 'refused') {
@@ -120,7 +122,20 @@ export async function scale(app: App, instances: number | 'max'): Promise<void> 
   // Starting or reloading: it joins, and that verb's caller hears how it went.
   if (app.plan.phase !== 'running') return;
   app.lookUp();
-  await grown.catch((error: unknown) => failedAs(app, error, 'COVET_ERR_APP_FAILED', {}));
+  const late = tellWhenLate(app);
+  await grown.catch((error: unknown) => failedAs(app, error, 'COVET_ERR_APP_FAILED', {}, logMark)).finally(() => late.cancel());
+}
+
+/** A scale need not fail by crashes: who waits is told, too, when all that leaves could have left, all that comes could be steady, and it is not so. */
+function tellWhenLate(app: App): Timer {
+  const { readyTimeoutMs, minHealthyMs, drainTimeoutMs, killTimeoutMs } = app.config;
+  const ms = drainTimeoutMs + killTimeoutMs + (app.live?.rounds ?? 1) * readyTimeoutMs + minHealthyMs;
+  return app.deps.env.after(ms, () => {
+    const missing = app.live?.missing(app.deps.registry.of(app.name), minHealthyMs, () => app.lookUp()) ?? 'it is not up';
+    const reason = `${missing} after ${ms} ms`;
+    app.degraded.crashed(reason);
+    app.dispatch({ type: 'spent', reason });
+  });
 }
 
 interface Preparation {

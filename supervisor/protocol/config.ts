@@ -110,7 +110,7 @@ export const appConfigSchema = v.strictObject({
         delayMs: v.optional(duration(), 100),
         delayMaxMs: v.optional(duration(), 30_000),
         resetMs: v.optional(duration(), 60_000),
-        /** Starts of a worker whose generation was never ready. */
+        /** Starts of a worker before the app was up, or in a row without being steady. */
         startsMax: v.optional(count(1, 100), 3),
         /** More crashes than this within `intensityMs` make the app degraded. */
         intensity: v.optional(count(1, 1_000), 5),

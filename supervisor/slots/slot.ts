@@ -44,8 +44,6 @@ export class Slot {
   history: CrashHistory = NO_HISTORY;
   restarts = 0;
   readyAtMs: number | null = null;
-  /** Whether any worker of it ever was ready. */
-  wasReady = false;
   drainCounts: DrainCounts | null = null;
   wasKilled = false;
 
@@ -74,10 +72,7 @@ export class Slot {
     if (step === null) return;
     const from = this.#state;
     this.#state = step.state;
-    if (step.state === 'ready' && from !== 'ready') {
-      this.readyAtMs = this.#host.env.nowMs();
-      this.wasReady = true;
-    }
+    if (step.state === 'ready' && from !== 'ready') this.readyAtMs = this.#host.env.nowMs();
     const reason = this.#reason(event, step.reason);
     if (from !== step.state) this.#host.onState(this, from, event.type, reason);
     for (const effect of step.effects) this.#act(effect, reason);
@@ -115,7 +110,7 @@ export class Slot {
 
   /** Takes its seat as the supervisor before this one left it; `take` makes the handle of the worker in it, and is null when there is none. */
   adopt(memo: SlotMemo | null, take: ((callbacks: WorkerCallbacks) => WorkerHandle) | null): void {
-    if (memo !== null) ({ history: this.history, restarts: this.restarts, wasReady: this.wasReady } = memo);
+    if (memo !== null) ({ history: this.history, restarts: this.restarts } = memo);
     if (take === null) return;
     const worker = (this.#worker = take(this.#callbacks()));
     const wasServing = memo !== null && memo.worker === worker.key && SERVING.has(memo.state);

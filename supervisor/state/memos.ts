@@ -16,7 +16,6 @@ const slotMemoSchema = v.object({
   /** All instants are CLOCK_MONOTONIC milliseconds. */
   startedMs: v.number(),
   readyAtMs: v.nullable(v.number()),
-  wasReady: v.boolean(),
   history: v.object({ starts: count, attempt: count, crashesMs: v.array(v.number()) }),
   /** Keys of the listeners that it listens on. */
   listening: v.array(v.string()),

@@ -51,6 +51,11 @@ const ROWS: Record<string, Row> = {
     verdicts: { starting: 'done', reloading: 'done', settling: 'ignored', stopping: 'ignored' },
     phases: { starting: 'starting', reloading: 'reloading', settling: 'settling', stopping: 'stopping' },
   },
+  'a slot that does not hold': {
+    event: { type: 'spent', reason: 'x' },
+    verdicts: { stopped: 'ignored', starting: 'ignored', running: 'done', reloading: 'done', settling: 'done', stopping: 'ignored' },
+    phases: { starting: 'starting', running: 'running', reloading: 'reloading', settling: 'settling', stopping: 'stopping' },
+  },
   'crash of a new worker': {
     event: { type: 'crash', of: 2, reason: 'x' },
     verdicts: { reloading: 'done', settling: 'done', stopping: 'ignored' },
@@ -77,6 +82,14 @@ test('a reload that fails kills the new generation and leaves the old one servin
   ]);
 });
 
+test('a slot that does not hold is told to whoever waits for a scale, and changes nothing else', () => {
+  for (const phase of ['running', 'reloading', 'settling'] as const) {
+    const step = stepPlan(PLANS[phase], { type: 'spent', reason: 'no' });
+    assert.deepEqual(step.plan, PLANS[phase]);
+    assert.deepEqual(step.effects, [{ type: 'answer', to: 'start', error: 'no' }]);
+  }
+});
+
 test('every phase has a cell for every event', () => {
   const events = Object.keys(PLAN_TABLE.stopped).sort();
   for (const [phase, row] of Object.entries(PLAN_TABLE)) assert.deepEqual(Object.keys(row).sort(), events, phase);
@@ -93,6 +106,7 @@ function randomEvent(random: () => number, next: () => number): PlanEvent {
     () => ({ type: 'automatic' }),
     () => ({ type: 'crash', of: 1 + Math.floor(random() * 4), reason: 'crash' }),
     () => ({ type: 'exhausted', of: 1 + Math.floor(random() * 4), reason: 'spent' }),
+    () => ({ type: 'spent', reason: 'spent' }),
     () => ({ type: 'up' }),
     () => ({ type: 'reloadFailed', reason: 'bad' }),
     () => ({ type: 'flipped' }),
@@ -119,6 +133,7 @@ test('random interleavings: each operation is answered once, no generation comes
         assert.deepEqual(step.effects, [], at);
       }
       if (event.type === 'start' && step.verdict === 'done') open.start = 1;
+      if (event.type === 'scale' && plan.phase === 'running') open.start = 1;
       if (event.type === 'reload' && step.verdict === 'done') open.reload = 1;
       if ((event.type === 'stop' || event.type === 'delete') && step.verdict !== 'refused') open.stop = 1;
       for (const effect of step.effects) if (effect.type === 'answer') open[effect.to] = 0;
@@ -130,6 +145,7 @@ test('random interleavings: each operation is answered once, no generation comes
         plan.phase === 'reloading' || (plan.phase === 'settling' && open.reload === 1),
         `${at}: a reload without an answer`,
       );
+      if (event.type === 'spent' && step.verdict === 'done') assert.ok(open.start === 0, `${at}: a scale without an answer`);
       if (plan.phase === 'stopped') assert.deepEqual(open, { start: 0, reload: 0, stop: 0 }, at);
     }
   }
