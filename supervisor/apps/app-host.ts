@@ -20,14 +20,15 @@ import { WorkerHandle, type WorkerCallbacks } from '../slots/worker-handle.ts';
 import type { SlotMemo } from '../state/memos.ts';
 import type { App } from './app.ts';
 import { modeOf, workerOrder } from './hiring.ts';
-import { fingerprint } from './launch.ts';
 import { Lending } from './lending.ts';
+import { Trials } from './trials.ts';
 
 export class AppHost implements SlotHost {
   readonly env: Env;
   /** Addresses that workers bound by themselves: such an app is reloaded one worker at a time. */
   readonly ownAddresses = new Set<string>();
   readonly lending: Lending;
+  readonly trials: Trials;
   readonly #app: App;
   /** Slots whose worker has listened, ever: what they run is a server, and none is ready before it listens. */
   readonly #servers = new Set<number>();
@@ -36,6 +37,7 @@ export class AppHost implements SlotHost {
   constructor(app: App) {
     this.#app = app;
     this.lending = new Lending(app);
+    this.trials = new Trials(app);
     this.env = app.deps.env;
   }
 
@@ -50,6 +52,7 @@ export class AppHost implements SlotHost {
     const key = workerKey({ app: app.name, generation: slot.generation, slot: slot.index, count: ++this.#hired });
     const worker = new WorkerHandle(env, init, key, callbacks);
     workers.add(worker);
+    this.trials.hired(slot, worker);
     const mode = modeOf(app.config, generation.launch.isNode);
     const context = {
       config: app.config,
@@ -144,6 +147,8 @@ export class AppHost implements SlotHost {
     // A program without a preload took its sockets from LISTEN_FDS, and cannot say when it listens on them.
     if (slot.state === 'ready' && !this.hasPreload(slot))
       for (const listener of this.lending.configured()) listener.markListening(slot.generation, slot.index);
+    // One that was left to us has been tried by whoever started it.
+    if (slot.state === 'ready' && event !== 'adopted') this.trials.ready(slot);
     app.memory.keepSlot(slot);
     app.slotChanged(slot);
   }
@@ -188,9 +193,9 @@ export class AppHost implements SlotHost {
   }
 
   heirOf(slot: Slot): WorkerHandle | null {
-    const heirs = this.#app
-      .current()
-      .filter((heir) => heir !== slot && heir.state === 'ready' && heir.worker !== null && this.#stays(heir));
+    const mayInherit = (heir: Slot): boolean =>
+      heir !== slot && heir.state === 'ready' && heir.worker !== null && this.#stays(heir) && !this.trials.isOn(heir);
+    const heirs = this.#app.current().filter(mayInherit);
     return heirs.length === 0 ? null : heirs[slot.index % heirs.length]!.worker;
   }
 
@@ -206,7 +211,6 @@ export class AppHost implements SlotHost {
   /** The policy's answer to a crash of a slot that the plan wants restarted. */
   restart(slot: Slot, reason: string): void {
     const app = this.#app;
-    const generation = app.generations.get(slot.generation)!;
     const nowMs = this.env.nowMs();
     const generationWasUp = app.plan.phase !== 'starting';
     const readyForMs = slot.readyAtMs === null ? null : nowMs - slot.readyAtMs;
@@ -217,11 +221,9 @@ export class AppHost implements SlotHost {
       app.dispatch({ type: 'exhausted', of: slot.generation, reason: decision.reason }, slot);
       return;
     }
-    app.degraded.crashed(decision.degraded);
+    app.degraded.crashed(this.trials.verdict(slot, reason) ?? decision.degraded);
     if (decision.spent !== null) app.dispatch({ type: 'spent', reason: decision.spent });
-    const isChanged = generation.launch.fingerprint !== '' && fingerprint(generation.launch.scriptPath) !== generation.launch.fingerprint;
-    const note = isChanged ? `; ${generation.launch.scriptPath} changed on disk since generation ${generation.number}` : '';
-    slot.dispatch({ type: 'retry', delayMs: decision.delayMs, reason: `starts again in ${decision.delayMs} ms${note}` });
+    slot.dispatch({ type: 'retry', delayMs: decision.delayMs, reason: `starts again in ${decision.delayMs} ms` });
   }
 
   /** Processes that left their worker and its session, found by what they inherited. */

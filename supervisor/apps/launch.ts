@@ -74,7 +74,7 @@ export async function resolveLaunch(config: AppConfig, ownNode: string): Promise
   return { ...common, file, args: [...config.nodeArgs, ...typescript, script, ...config.args], isNode: true, nodeVersion: node.version };
 }
 
-/** What was on disk: a crash restart of changed code is named. */
+/** What was on disk: a worker that starts on changed code is on trial (trials.ts). */
 export function fingerprint(path: string): string {
   try {
     const { ino, size, mtimeMs } = statSync(path);

@@ -160,6 +160,7 @@ export class Lending {
       halfOf: (generation: number) => app.generations.get(generation)?.half ?? null,
       isTaking: (generation: number, slot: number) => app.generations.get(generation)?.slots.get(slot)?.state === 'ready',
       tellStandIn: (taker: Taker, notice: StandInNotice, fds: readonly number[]) => this.#tellStandIn(taker, notice, fds),
+      isOnTrial: (generation: number, slot: number) => app.host.trials.isOn(app.generations.get(generation)?.slots.get(slot)),
       onCondition: (listener: Listener, from: Listener['condition'], reason: string) =>
         events.announce({ type: 'listener.changed', app: app.name, listener: listener.key, from, to: listener.condition, reason }),
       onProgramGone: (listener: Listener) =>

@@ -31,6 +31,8 @@ export interface ListenerOwner {
   isTaking(generation: number, slot: number): boolean;
   /** Has a worker accept, or stop accepting, for a slot that has none. False when it cannot. */
   tellStandIn(taker: Taker, notice: StandInNotice, fds: readonly number[]): boolean;
+  /** Whether it runs code that nobody has tried yet: then it gets connections only when no other can take them. */
+  isOnTrial(generation: number, slot: number): boolean;
   onCondition(listener: Listener, from: ListenerCondition, reason: string): void;
   /** A worker detached the kernel's program; it is back. */
   onProgramGone(listener: Listener): void;
@@ -249,7 +251,9 @@ export class Listener {
 
   /** The set: slots that take on the live half. In replace mode two generations share a half, never a slot. */
   #eligible(): number[] {
-    return this.#takers().map(({ slot }) => slot);
+    const takers = this.#takers();
+    const tried = takers.filter(({ generation, slot }) => !this.#owner.isOnTrial(generation, slot));
+    return (tried.length > 0 ? tried : takers).map(({ slot }) => slot);
   }
 
   #takers(): Taker[] {

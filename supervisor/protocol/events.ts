@@ -64,6 +64,8 @@ export type EventBody =
   | { readonly type: 'reload.finished'; readonly app: string; readonly generation: number; readonly durationMs: number }
   | { readonly type: 'reload.failed'; readonly app: string; readonly generation: number; readonly reason: string }
   | { readonly type: 'app.degraded'; readonly app: string; readonly reason: string }
+  /** What a worker that starts anew would run is not what its generation began with; once for each change. */
+  | { readonly type: 'script.changed'; readonly app: string; readonly generation: number; readonly path: string }
   | { readonly type: 'orphans.swept'; readonly app: string; readonly count: number }
   | { readonly type: 'log.dropped'; readonly app: string; readonly stream: 'out' | 'err'; readonly bytes: number; readonly reason: string }
   | { readonly type: 'worker.misbehaved'; readonly app: string; readonly slot: number; readonly reason: string }

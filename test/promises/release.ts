@@ -30,7 +30,7 @@ export class Deployment {
   }
 
   /** Makes the release and points `current` at it. `text` instead of the fixture: for builds that are broken as text. */
-  release(build: string, fixture: string, text = entryOf(join(repositoryRoot(), 'test/fixtures/apps', fixture), build)): void {
+  release(build: string, fixture: string, text = entryOf(fixture, build)): void {
     const folder = join(this.#folder, build);
     mkdirSync(folder);
     writeFileSync(join(folder, this.#entry), text);
@@ -38,9 +38,15 @@ export class Deployment {
     symlinkSync(build, link);
     renameSync(link, join(this.#folder, 'current'));
   }
+
+  /** Writes over the release that runs, as rsync and editors do. */
+  overwrite(build: string, fixture: string): void {
+    writeFileSync(this.script, entryOf(fixture, build));
+  }
 }
 
-function entryOf(fixture: string, build: string): string {
+function entryOf(name: string, build: string): string {
+  const fixture = join(repositoryRoot(), 'test/fixtures/apps', name);
   switch (extname(fixture)) {
     case '.cjs':
       return `process.env.BUILD = ${JSON.stringify(build)};\nrequire(${JSON.stringify(fixture)});\n`;

@@ -39,6 +39,8 @@ function tell(event: EventBody): string {
       return `generation ${event.generation}: ${event.reason}`;
     case 'app.degraded':
       return event.reason;
+    case 'script.changed':
+      return `${event.path} is not what generation ${event.generation} began with`;
     case 'orphans.swept':
       return `${event.count} left behind`;
     case 'log.dropped':
