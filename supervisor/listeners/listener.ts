@@ -11,34 +11,12 @@ import type { InitClient } from '../init/init-client.ts';
 import { groupKey, readGroupKey } from '../init/keys.ts';
 import type { ListenerView } from '../protocol/operations.ts';
 import type { ListenerCondition } from '../protocol/states.ts';
-import type { StandInNotice } from '../protocol/worker-wire.ts';
 import { addressKey, type Address } from './address.ts';
+import type { ListenerOwner } from './listener-owner.ts';
 import { Sockets, type Half } from './sockets.ts';
 import { StandIns, type Taker } from './stand-ins.ts';
 
 export type { Half } from './sockets.ts';
-
-export interface ListenerOwner {
-  readonly app: string;
-  readonly uid: number;
-  readonly gid: number;
-  readonly useBpf: boolean;
-  readonly queueMs: number;
-  readonly whenDown: 'queue' | 'refuse';
-  /** The half a generation listens on; null when it is history. */
-  halfOf(generation: number): Half | null;
-  /** Whether that worker is ready and may get connections. */
-  isTaking(generation: number, slot: number): boolean;
-  /** Has a worker accept, or stop accepting, for a slot that has none. False when it cannot. */
-  tellStandIn(taker: Taker, notice: StandInNotice, fds: readonly number[]): boolean;
-  /** Whether it runs code that nobody has tried yet: then it gets connections only when no other can take them. */
-  isOnTrial(generation: number, slot: number): boolean;
-  onCondition(listener: Listener, from: ListenerCondition, reason: string): void;
-  /** A worker detached the kernel's program; it is back. */
-  onProgramGone(listener: Listener): void;
-  /** Closing sockets in covet-init failed. */
-  onTrouble(listener: Listener, error: Error): void;
-}
 
 /** Groups of one supervisor are numbered, so that a listener that opens again never meets its old name. */
 let lastGroup = 0;
