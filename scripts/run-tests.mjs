@@ -25,6 +25,8 @@ const root = fileURLToPath(new URL('..', import.meta.url)).replace(/\/$/, '');
 const { tier, paths } = readArguments(process.argv.slice(2));
 const isRoot = process.getuid() === 0;
 const seed = process.env.COVET_TEST_SEED || String(randomInt(2 ** 31 - 1));
+/** What the first run has gone through cell by cell is gone through together in the others. */
+const again = { COVET_TEST_AGAIN: '1' };
 const totals = Object.fromEntries(COUNTS.map((count) => [count, 0]));
 
 console.log(`Tier ${tier}, COVET_TEST_SEED=${seed}, node ${process.version}, uid ${process.getuid()}`);
@@ -104,7 +106,7 @@ async function runOnNode(major) {
   }
   const chosen =
     tier === 'default' ? files.filter((file) => /\/worker\/(listen|leaks|handover)\.|\/promises\/(run|logs)\./.test(file)) : files;
-  await run(`Node ${major}`, chosen, { concurrency: 1, node, env: { PATH: `${dirname(node)}:${process.env.PATH}` } });
+  await run(`Node ${major}`, chosen, { concurrency: 1, node, env: { ...again, PATH: `${dirname(node)}:${process.env.PATH}` } });
 }
 
 /** In a folder of its own; with copies of the repository and of node where those are closed to others (below /root, for one). */
@@ -125,7 +127,7 @@ async function runAsNobody(chosen) {
     }
     const temporary = mkdtempSync(join(home, 'tmp-'));
     chownSync(temporary, NOBODY, NOBODY);
-    const env = { TMPDIR: temporary, HOME: temporary, USER: 'nobody', LOGNAME: 'nobody' };
+    const env = { ...again, TMPDIR: temporary, HOME: temporary, USER: 'nobody', LOGNAME: 'nobody' };
     await run(`promises as uid ${NOBODY}`, chosen, { concurrency: 1, prefix: asNobody, node, cwd, env, results: temporary });
   } finally {
     rmSync(home, { recursive: true, force: true });

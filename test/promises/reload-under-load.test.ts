@@ -1,17 +1,18 @@
 /**
  * The main promise: a reload loses no request of anyone. Every app of the matrix serves all its clients at once through a handful of
- * reloads; with --all each cell also stands alone through twenty, and COVET_TEST_SEED picks one such cell for a default run. Each row
- * is also run with the mechanism taken away, and then each of its clients must report losses.
+ * reloads; with --all each cell also stands alone, those of the plain server through twenty, and COVET_TEST_SEED picks one such cell for
+ * any other run. Each row is also run with the mechanism taken away, and then each of its clients must report losses.
  */
 import assert from 'node:assert/strict';
 import { describe, test, type TestContext } from 'node:test';
 import { isInstalled, runH2load, runWrk, type ToolResult } from '../load/tools.ts';
 import { type Cell, nameOf, ROWS, type Row } from './reload-cells.ts';
 import { assertAllLose, assertNothingLost, Served, stopAll } from './served.ts';
-import { ALL, picked, SEED } from './tier.ts';
+import { ALL, ALONE, pickedOne, SEED } from './tier.ts';
 
 const RELOADS = 3;
-const RELOADS_ALONE = 20;
+/** A reload of each app has the same moments; it is repeated on one of them. */
+const reloadsAlone = ({ app }: Row): number => (app === 'http.cjs' ? 20 : 5);
 
 async function reloadUnder(t: TestContext, row: Row, cells: readonly Cell[], reloads: number): Promise<void> {
   const served = await Served.start(t, { app: row.app, ...kindOf(row) });
@@ -49,9 +50,10 @@ describe('reload under load', () => {
   }
 
   const cells = ROWS.flatMap((row) => row.clients.map((cell) => ({ row, cell })));
-  for (const { row, cell } of picked(cells)) {
-    test(`reload loses no request of ${row.app}'s client ${nameOf(cell)}, ${RELOADS_ALONE} times over (seed ${ALL ? 'all' : SEED})`, async (t) =>
-      reloadUnder(t, row, [cell], row.reloads === undefined ? RELOADS_ALONE : 5));
+  for (const { row, cell } of ALONE ? cells : pickedOne(cells)) {
+    const times = reloadsAlone(row);
+    test(`reload loses no request of ${row.app}'s client ${nameOf(cell)}, ${times} times over (seed ${ALONE ? 'all' : SEED})`, async (t) =>
+      reloadUnder(t, row, [cell], times));
   }
 });
 
