@@ -11,12 +11,18 @@ Status addBound(Group& group, int slot, int half) {
   Result<Fd> fd = tcpSocket(group.address);
   if (!fd.ok()) return fd.error();
   group.members.push_back({std::move(*fd), slot, half});
-  if (group.address.port() != 0) return {};
-  // The others must be bound to the number that the first was given.
-  Result<uint16_t> port = boundPort(group.members.back().fd.get());
+  return {};
+}
+
+// Port 0: the kernel gives one that nobody has. It is asked for with a socket of its own, kept until the members are bound to the number:
+// a socket that asked itself forgets its port when it is shut down, and would listen on another one after that.
+Result<Fd> choosePort(Group& group) {
+  Result<Fd> chooser = tcpSocket(group.address);
+  if (!chooser.ok()) return chooser;
+  Result<uint16_t> port = boundPort(chooser->get());
   if (!port.ok()) return port.error();
   group.address.setPort(*port);
-  return {};
+  return chooser;
 }
 
 Status listenFrom(Group& group, size_t first) {
@@ -29,9 +35,13 @@ Status listenFrom(Group& group, size_t first) {
 }
 
 Status bindFirst(Group& group, Asker asker, bool hasTwoHalves) {
-  // With port 0 there is nobody to share with: the kernel gives one that nobody has.
-  if (group.address.port() != 0) {
-    if (Status probed = probeAddress(group.address); !probed.ok()) return probed;
+  Fd chooser;
+  if (group.address.port() == 0) {
+    Result<Fd> chosen = choosePort(group);
+    if (!chosen.ok()) return chosen.error();
+    chooser = std::move(*chosen);
+  } else if (Status probed = probeAddress(group.address); !probed.ok()) {
+    return probed;
   }
   if (Status bound = addBound(group, asker.slot, asker.half); !bound.ok()) return bound;
   if (!hasTwoHalves) return {};

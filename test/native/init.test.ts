@@ -121,6 +121,26 @@ test('appended pairs take the next indices, however often they are asked for', a
   assert.equal(failure(await wire.request('append', { group: 'nobody', slot: 1, half: 0 })), 'error ENOENT');
 });
 
+test('a port of the kernel’s choice is kept by a socket that was shut down, and told of its new place', async (t) => {
+  const { wire } = startEmbedded(t);
+  const { fields, fds } = await listening(wire);
+  const [a = -1, b = -1, guard = -1] = fds;
+  const port = Number(fields['port']);
+  execFileSync('python3', ['-c', 'import socket; socket.socket(fileno=3).shutdown(2)'], { stdio: ['ignore', 'inherit', 'inherit', a] });
+  assert.equal(native().queueState(a).listening, false);
+  native().listenAgain(a, 511);
+  assert.equal((native().socketName(a) as { port: number }).port, port);
+  // It left the group, and the guard, the last, took its place.
+  assert.equal((await wire.request('moved', { group: 'g', index: 0 })).verb, 'ok');
+  const members = (await wire.hello())
+    .filter((heard) => heard.verb === 'member')
+    .map(({ fields: of }) => [of['slot'], of['half'], of['index']].join(' '));
+  assert.deepEqual(members, ['-1 -1 0', '0 1 1', '0 0 2']);
+  native().attachSelector(guard, [2]);
+  assert.deepEqual(await spread(t, port, [a, b, guard], 40), [40, 0, 0]);
+  assert.equal(failure(await wire.request('moved', { group: 'g', index: 3 })), 'error EINVAL');
+});
+
 test('a selector draws evenly, by weight, and steers one loopback port', async (t) => {
   const { wire } = startEmbedded(t);
   const { fields, fds } = await listening(wire, { family: 'tcp6', host: '::', dual: 1 });
