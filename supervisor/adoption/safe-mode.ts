@@ -26,7 +26,7 @@ export class SafeMode {
   begin(): void {
     const { env, events, init, notes } = this.#core;
     const steps = notes.keys().filter((key) => key.startsWith(STEP_PREFIX));
-    env.after(PROVEN_MS, () => steps.forEach((key) => notes.drop(key)));
+    if (steps.length > 0) env.after(PROVEN_MS, () => steps.forEach((key) => notes.drop(key)));
     this.#isOn = init.deaths >= DEATHS_MAX && !env.faults.has('no-safe-mode');
     if (!this.#isOn) return;
     for (const key of steps) {
