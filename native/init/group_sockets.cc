@@ -2,13 +2,23 @@
 #include "init/group_sockets.h"
 
 #include "sys/reuseport.h"
+#include "sys/tcp_socket.h"
+#include "sys/udp_socket.h"
 
 namespace covet {
 
 namespace {
 
+Status probeAddress(const Group& group) {
+  return group.type == SOCK_DGRAM ? probeUdpAddress(group.address, group.isReusable) : probeTcpAddress(group.address);
+}
+
+Result<Fd> boundSocket(const Group& group) {
+  return group.type == SOCK_DGRAM ? udpSocket(group.address, group.isReusable) : tcpSocket(group.address);
+}
+
 Status addBound(Group& group, int slot, int half) {
-  Result<Fd> fd = tcpSocket(group.address);
+  Result<Fd> fd = boundSocket(group);
   if (!fd.ok()) return fd.error();
   group.members.push_back({std::move(*fd), slot, half});
   return {};
@@ -17,7 +27,7 @@ Status addBound(Group& group, int slot, int half) {
 // Port 0: the kernel gives one that nobody has. It is asked for with a socket of its own, kept until the members are bound to the number:
 // a socket that asked itself forgets its port when it is shut down, and would listen on another one after that.
 Result<Fd> choosePort(Group& group) {
-  Result<Fd> chooser = tcpSocket(group.address);
+  Result<Fd> chooser = boundSocket(group);
   if (!chooser.ok()) return chooser;
   Result<uint16_t> port = boundPort(chooser->get());
   if (!port.ok()) return port.error();
@@ -25,9 +35,10 @@ Result<Fd> choosePort(Group& group) {
   return chooser;
 }
 
+// A datagram socket is open once it is bound.
 Status listenFrom(Group& group, size_t first) {
   for (size_t i = first; i < group.members.size(); i++) {
-    if (::listen(group.members[i].fd.get(), group.backlog) < 0) return lastError("listen");
+    if (group.type == SOCK_STREAM && ::listen(group.members[i].fd.get(), group.backlog) < 0) return lastError("listen");
     if (group.members[i].half < 0) continue;
     if (Status locked = lockFilter(group.members[i].fd.get()); !locked.ok()) return locked;
   }
@@ -40,7 +51,7 @@ Status bindFirst(Group& group, Asker asker, bool hasTwoHalves) {
     Result<Fd> chosen = choosePort(group);
     if (!chosen.ok()) return chosen.error();
     chooser = std::move(*chosen);
-  } else if (Status probed = probeAddress(group.address); !probed.ok()) {
+  } else if (Status probed = probeAddress(group); !probed.ok()) {
     return probed;
   }
   if (Status bound = addBound(group, asker.slot, asker.half); !bound.ok()) return bound;

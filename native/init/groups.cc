@@ -1,6 +1,8 @@
 // Listening sockets by group; see groups.h.
 #include "init/groups.h"
 
+#include <algorithm>
+#include <iterator>
 #include <utility>
 
 #include "init/group_sockets.h"
@@ -11,9 +13,27 @@ namespace {
 
 constexpr int64_t BACKLOG_MAX = 65'535;  // the kernel cuts it to net.core.somaxconn
 
-const char* familyName(int family) { return family == AF_UNIX ? "unix" : family == AF_INET6 ? "tcp6" : "tcp4"; }
+struct Family {
+  const char* name;
+  int family, type;
+};
 
-int familyOf(const std::string& name) { return name == "tcp4" ? AF_INET : name == "tcp6" ? AF_INET6 : name == "unix" ? AF_UNIX : -1; }
+constexpr Family FAMILIES[] = {
+    {"tcp4", AF_INET, SOCK_STREAM}, {"tcp6", AF_INET6, SOCK_STREAM}, {"udp4", AF_INET, SOCK_DGRAM}, {"udp6", AF_INET6, SOCK_DGRAM}, {"unix", AF_UNIX, SOCK_STREAM},
+};
+
+const char* familyName(const Group& group) {
+  auto is = [&](const Family& one) { return one.family == group.family && one.type == group.type; };
+  return std::find_if(std::begin(FAMILIES), std::end(FAMILIES), is)->name;
+}
+
+bool setFamily(Group& group, const std::string& name) {
+  auto found = std::find_if(std::begin(FAMILIES), std::end(FAMILIES), [&](const Family& one) { return name == one.name; });
+  if (found == std::end(FAMILIES)) return false;
+  group.family = found->family;
+  group.type = found->type;
+  return true;
+}
 
 SysError invalid(const char* what) { return SysError{EINVAL, what}; }
 
@@ -52,29 +72,30 @@ Status Groups::listen(const Message& request) {
   auto asker = askerOf(request);
   auto backlog = request.number("backlog", 0, BACKLOG_MAX);
   Group group;
-  group.family = familyOf(request.text("family"));
+  bool isKnown = setFamily(group, request.text("family"));
   group.note = request.text("note");
-  if (key.empty() || key.size() > KEY_BYTES_MAX || !asker || !backlog || group.family < 0) return invalid("listen");
+  if (key.empty() || key.size() > KEY_BYTES_MAX || !asker || !backlog || !isKnown) return invalid("listen");
   if (group.note.size() > NOTE_BYTES_MAX) return SysError{EMSGSIZE, "listen"};
   if (groups_.contains(key)) return SysError{EEXIST, "listen"};
   if (groups_.size() >= GROUPS_MAX) return SysError{ENOSPC, "listen"};
   group.backlog = static_cast<int>(*backlog);
-  Status made = group.family == AF_UNIX ? listenUnixGroup(request, group, *asker) : listenTcp(request, group, *asker);
+  Status made = group.family == AF_UNIX ? listenUnixGroup(request, group, *asker) : listenInet(request, group, *asker);
   if (!made.ok()) return made;
   tellListening(request.id, groups_.emplace(std::move(key), std::move(group)).first->second);
   return {};
 }
 
-Status Groups::listenTcp(const Message& request, Group& group, Asker asker) {
+Status Groups::listenInet(const Message& request, Group& group, Asker asker) {
   auto port = request.number("port", 0, UINT16_MAX), dual = request.number("dual", 0, 1), halves = request.number("halves", 1, 2);
-  if (!port || !dual || !halves) return invalid("listen");
+  if (!port || !dual || !halves || (group.type == SOCK_DGRAM && *halves == 2)) return invalid("listen");
+  group.isReusable = request.number("reuse", 0, 1).value_or(0) == 1;
   for (group.host = request.text("host");;) {
-    Result<TcpAddress> address = tcpAddress(group.family, group.host.c_str(), static_cast<uint16_t>(*port), *dual == 1);
+    Result<InetAddress> address = inetAddress(group.family, group.host.c_str(), static_cast<uint16_t>(*port), *dual == 1);
     if (!address.ok()) return address.error();
     group.address = *address;
     Status made = openMembers(group, asker, *halves == 2);
-    // As Node does: where IPv6 is off, "any address" means any IPv4 address.
-    if (made.ok() || group.family != AF_INET6 || group.host != "::" || *dual != 1 || !isIpv6Missing(made.error())) return made;
+    // As Node does for a server: where IPv6 is off, "any address" means any IPv4 address.
+    if (made.ok() || group.type == SOCK_DGRAM || group.family != AF_INET6 || group.host != "::" || *dual != 1 || !isIpv6Missing(made.error())) return made;
     group.family = AF_INET;
     group.host = "0.0.0.0";
   }
@@ -82,10 +103,10 @@ Status Groups::listenTcp(const Message& request, Group& group, Asker asker) {
 
 void Groups::tellListening(uint64_t id, const Group& group) {
   Writer reply("listening", id);
-  bool isTcp = group.family != AF_UNIX;
-  reply.add("port", isTcp ? group.address.port() : 0).add("halves", group.halves).add("a", 0);
+  bool hasPort = group.family != AF_UNIX;
+  reply.add("port", hasPort ? group.address.port() : 0).add("halves", group.halves).add("a", 0);
   reply.add("b", group.halves == 2 ? 1 : -1).add("guard", group.halves == 2 ? 2 : -1);
-  reply.add("family", familyName(group.family)).add("host", group.host);
+  reply.add("family", familyName(group)).add("host", group.host);
   const auto& members = group.members;
   if (group.halves == 2) link_.send(reply.take(), {members[0].fd.get(), members[1].fd.get(), members[2].fd.get()});
   else link_.send(reply.take(), {members[0].fd.get()});
@@ -129,6 +150,19 @@ Status Groups::moved(const Message& request) {
   return {};
 }
 
+// A slot that leaves for good must not be chosen any more. Its worker, if it has one, is the last to have the socket, and ends that by closing it.
+Status Groups::drop(const Message& request) {
+  auto found = groups_.find(request.text("group"));
+  auto slot = request.number("slot", 0, SLOTS_MAX - 1);
+  if (!slot) return invalid("drop");
+  if (found == groups_.end()) return SysError{ENOENT, "drop"};
+  // Elsewhere it would renumber the others, or end the one socket of all.
+  if (found->second.type != SOCK_DGRAM) return SysError{EOPNOTSUPP, "drop"};
+  std::erase_if(found->second.members, [&](const Member& member) { return member.slot == *slot; });
+  link_.send(Writer("ok", request.id).take());
+  return {};
+}
+
 Status Groups::close(const Message& request) {
   auto found = groups_.find(request.text("group"));
   if (found != groups_.end()) {
@@ -141,10 +175,11 @@ Status Groups::close(const Message& request) {
 
 void Groups::tell(uint64_t id) {
   for (const auto& [key, group] : groups_) {
-    bool isTcp = group.family != AF_UNIX;
+    bool hasPort = group.family != AF_UNIX;
     Writer text("group", id);
-    text.add("key", key).add("family", familyName(group.family)).add("host", group.host).add("port", isTcp ? group.address.port() : 0);
+    text.add("key", key).add("family", familyName(group)).add("host", group.host).add("port", hasPort ? group.address.port() : 0);
     text.add("dual", group.address.isDual).add("backlog", group.backlog).add("halves", group.halves);
+    if (group.type == SOCK_DGRAM) text.add("reuse", group.isReusable);
     if (group.path) text.add("path", group.path->path);
     text.add("note", group.note);
     link_.send(text.take());

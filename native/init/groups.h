@@ -2,6 +2,7 @@
 // That order is a member's index in the kernel's reuseport group, which the supervisor's selector program returns; so nothing is ever
 // taken from the middle, and a group ends as a whole. Each slot has a socket for each half; the guard, listened last of the first three
 // and never lent, is the one member through which programs are attached later, the lent ones being locked.
+// A UDP group has one socket a slot and no program: the kernel hashes, an index means nothing, and a slot's socket may be dropped.
 // Policy-free: what may be listened on, and by whom, was decided by the supervisor.
 #pragma once
 
@@ -12,7 +13,7 @@
 
 #include "init/link.h"
 #include "init/wire.h"
-#include "sys/tcp_socket.h"
+#include "sys/inet_address.h"
 #include "sys/unix_path.h"
 
 namespace covet {
@@ -33,8 +34,10 @@ struct Member {
 
 struct Group {
   int family = 0;  // AF_INET, AF_INET6, AF_UNIX
+  int type = SOCK_STREAM;  // SOCK_DGRAM: UDP
   std::string host;
-  TcpAddress address;
+  InetAddress address;
+  bool isReusable = false;  // UDP: the app set SO_REUSEADDR
   int backlog = 0;
   int halves = 1;
   std::optional<UnixPath> path;
@@ -51,6 +54,7 @@ class Groups {
   Status listen(const Message& request);
   Status append(const Message& request);
   Status moved(const Message& request);
+  Status drop(const Message& request);
   Status close(const Message& request);
 
   // A hello's part: every group and member.
@@ -61,7 +65,7 @@ class Groups {
   void closeAll();
 
  private:
-  Status listenTcp(const Message& request, Group& group, Asker asker);
+  Status listenInet(const Message& request, Group& group, Asker asker);
   void tellListening(uint64_t id, const Group& group);
   void tellAppended(uint64_t id, const Group& group, Asker asker);
 

@@ -28,6 +28,7 @@ Status Init::perform(const Message& request) {
   if (verb == "listen") return groups_.listen(request);
   if (verb == "append") return groups_.append(request);
   if (verb == "moved") return groups_.moved(request);
+  if (verb == "drop") return groups_.drop(request);
   if (verb == "close") return groups_.close(request);
   if (verb == "worker") return workers_.make(request);
   if (verb == "note") return notes_.keep(request);

@@ -17,9 +17,10 @@ const INIT_PACKET_BYTES_MAX = 65_536;
  * | request | keys | reply | descriptors of the reply |
  * |---|---|---|---|
  * | hello  | min max | `hello version pid resumed=0\|1 deaths` (1: a supervisor before this one was ready; deaths: of supervisors within the last minute), then one `note`, `group`, `member`, `worker`, `failed`, `exited` each for what is held, then `end` | see below |
- * | listen | group family=tcp4\|tcp6\|unix host port dual=0\|1 backlog slot half halves=1\|2 note; unix: path uid gid | `listening port halves a b guard` (indices in the reuseport group; a is the asking half's) | [a, b, guard], [a], or the unix socket |
+ * | listen | group family=tcp4\|tcp6\|udp4\|udp6\|unix host port dual=0\|1 backlog slot half halves=1\|2 note; udp: halves=1 reuse=0\|1 (SO_REUSEADDR), backlog unused; unix: path uid gid | `listening port halves a b guard` (indices in the reuseport group; a is the asking half's) | [a, b, guard], [a], or the unix socket |
  * | append | group slot half | `appended a b` | [a, b] or [a] |
  * | moved  | group index | `ok` | that member left the group and came back as its last; the last took its place |
+ * | drop   | group slot: of a udp group, whose members have no order that counts | `ok`, also when there is none | |
  * | close  | group | `ok` | |
  * | worker | key out err (files for its lines while there is no supervisor) | `worker` | [channel ours, channel theirs, handoff ours, handoff theirs, out r, out w, err r, err w, report w] |
  * | note   | key text | `ok` | kept and told at each hello; an empty text lets go of it |
@@ -35,8 +36,9 @@ const INIT_PACKET_BYTES_MAX = 65_536;
  * | exited  | key pid status (the raw wait status); told again at each hello until `forget` | |
  * | signal  | name: SIGTERM, SIGINT or SIGHUP was sent to covet-init | |
  *
- * At hello: `note key text` · `group key family host port dual backlog halves note path` · `member group slot half=0|1|-1 index` with
- * [fd] (half −1 is the guard) · `worker key pid start` with [channel, handoff, out r, err r] and [pidfd] last when pid is not 0.
+ * At hello: `note key text` · `group key family host port dual backlog halves note`, with `reuse` for udp and `path` for unix ·
+ * `member group slot half=0|1|-1 index` with [fd] (half −1 is the guard) · `worker key pid start` with [channel, handoff, out r, err r] and
+ * [pidfd] last when pid is not 0.
  *
  * A failure is `error errno code syscall` with the request's id.
  */
