@@ -2,7 +2,7 @@
  * What an app of node:cluster sees in cluster mode: it is a worker. Node's own child half of the module is loaded (as
  * NODE_UNIQUE_ID makes it do), so the shape is Node's on every version; only what it would ask a primary is answered here.
  *
- * A server goes the same way as without cluster, for listen() ends in the one seam (listen.ts). A UDP socket is bound by the worker.
+ * A server goes the same way as without cluster, for listen() ends in the one seam (listen.ts). So does a datagram socket (bind.ts).
  */
 import type { Worker } from 'node:cluster';
 import { createRequire, syncBuiltinESMExports } from 'node:module';
@@ -10,7 +10,7 @@ import { Server } from 'node:net';
 import type { Ipc } from './ipc.ts';
 import { makeUdpHandle, udpHandleOf, type SetUpListen, type UdpHandle } from './node-internals.ts';
 import { say } from './say.ts';
-import type { Servers } from './servers.ts';
+import type { Serving } from './serving.ts';
 
 const ENOTSUP = 95; // errno(3) on Linux; node:os is not loaded for it before every app
 
@@ -33,7 +33,7 @@ interface ClusterChild {
   _getServer(owner: object, query: ServerQuery, done: (error: number, handle?: UdpHandle) => void): void;
 }
 
-export function installClusterFacade(slot: number, ipc: Ipc, servers: Servers): void {
+export function installClusterFacade(slot: number, ipc: Ipc, serving: Serving): void {
   const require = createRequire(import.meta.url);
   const cluster = loadChildHalf(require);
   if (!cluster.isWorker) return say('node:cluster was loaded before covet-pm: the app sees a primary, ignoring');
@@ -42,9 +42,9 @@ export function installClusterFacade(slot: number, ipc: Ipc, servers: Servers): 
   cluster._getServer = (owner, query, done) => {
     worker.state = 'listening';
     if (owner instanceof Server) setUp(owner, query);
-    else bindAlone(owner, query, done);
+    else bind(owner, query, done);
   };
-  giveManners(worker, ipc, servers);
+  giveManners(worker, ipc, serving);
   syncBuiltinESMExports();
 }
 
@@ -61,19 +61,20 @@ function setUp(server: Server, { address, port, addressType, backlog, fd, flags 
   (server as Server & { _listen2: SetUpListen })._listen2(address, port, addressType as number, backlog, fd, flags);
 }
 
-/** A UDP socket is the worker's own: bound as without cluster, on a fresh handle, for net's answer to dgram is always another handle. */
-function bindAlone(socket: object, { address, port, flags }: ServerQuery, done: (error: number, handle?: UdpHandle) => void): void {
+/** As without cluster, but on a fresh handle, for a primary's answer to dgram is always another handle. */
+function bind(socket: object, { address, port, fd, flags }: ServerQuery, done: (error: number, handle?: UdpHandle) => void): void {
   const own = udpHandleOf(socket);
   if (own === null) return done(-ENOTSUP);
   const handle = makeUdpHandle(own);
-  const error = own.bind.call(handle, address, port ?? 0, flags ?? 0);
+  const isOpen = typeof fd === 'number' && fd >= 0;
+  const error = isOpen ? handle.open(fd) : own.bind.call(handle, address ?? '', port ?? 0, flags ?? 0);
   if (error === 0) return done(0, handle);
   handle.close();
   done(error);
 }
 
 /** cluster.worker's methods, as the cluster documentation has them for a worker's side. */
-function giveManners(worker: Worker & { state: string }, ipc: Ipc, servers: Servers): void {
+function giveManners(worker: Worker & { state: string }, ipc: Ipc, { servers, datagrams }: Serving): void {
   const leave = () => {
     worker.exitedAfterDisconnect = true;
     if (ipc.isConnected) ipc.disconnect();
@@ -87,6 +88,7 @@ function giveManners(worker: Worker & { state: string }, ipc: Ipc, servers: Serv
     disconnect: () => {
       worker.state = 'disconnecting';
       for (const { server } of [...servers.listening]) server.close();
+      for (const socket of datagrams.sockets) socket.close();
       leave();
       return worker;
     },

@@ -11,6 +11,7 @@ import type { ServerResponse } from 'node:http';
 import type { Native } from '../native/index.ts';
 import type { DrainCounts, SupervisorMessage } from '../supervisor/protocol/worker-wire.ts';
 import type { Connection, Connections, ConnectionWatcher } from './connections.ts';
+import type { Datagrams } from './datagrams.ts';
 import { countOpen, DrainTally, kindOf } from './drain-counts.ts';
 import { Http1Drain } from './drain-http1.ts';
 import { Http2Drain } from './drain-http2.ts';
@@ -30,6 +31,7 @@ export type DrainOrder = SupervisorMessage & { t: 'drain' };
 export interface DrainParts {
   readonly native: Native | null;
   readonly servers: Servers;
+  readonly datagrams: Datagrams;
   readonly connections: Connections;
   readonly report: Report;
   /** The app's onDrain() hooks; resolves when all are done. */
@@ -83,7 +85,8 @@ export class Drain implements ConnectionWatcher {
   }
 
   begin(): void {
-    const { servers, connections } = this.#parts;
+    const { servers, datagrams, connections } = this.#parts;
+    datagrams.beginDrain(this.#order.stopAccepting);
     for (const record of [...servers.listening]) {
       if (!record.isLent || this.#order.stopAccepting.includes(record.listener ?? '')) stopAccepting(record);
     }
@@ -132,7 +135,8 @@ export class Drain implements ConnectionWatcher {
     }
     const open = this.#open();
     if (nowMs >= this.#startMs + this.#order.deadlineMs) return this.#cut(open);
-    if (open.length === 0 && this.#hooksDone && !this.#http1.isLingering) return this.#finish();
+    const isIdle = open.length === 0 && !this.#http1.isLingering && !this.#parts.datagrams.isAnswering(nowMs);
+    if (isIdle && this.#hooksDone) return this.#finish();
     if (nowMs < this.#progressMs + PROGRESS_MS) return;
     this.#progressMs = nowMs;
     this.#parts.report.tell({ t: 'draining', open: countOpen(open) });
@@ -151,6 +155,7 @@ export class Drain implements ConnectionWatcher {
     if (this.#timer !== null) clearInterval(this.#timer);
     this.#timer = null;
     this.#heir?.close();
+    this.#parts.datagrams.endDrain();
     this.#onDone(this.#tally.counts);
   }
 

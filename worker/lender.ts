@@ -1,12 +1,14 @@
 /**
- * Asks the supervisor for the socket of a listen(). Each request carries the far end of a pair of its own, and the thread waits on
- * that, blocking: listen() without a host is synchronous in Node, and server.address() must be right when it returns.
+ * Asks the supervisor for the socket of a listen() or of a datagram socket's bind(). Each request carries the far end of a pair of its
+ * own, and the thread waits on that, blocking: listen() without a host is synchronous in Node, and server.address() must be right when it
+ * returns.
  *
  * A supervisor that dies with the request in hand closes the pair: the request is put again, to the next one. It waits in the hand-off
  * until that one reads, for covet-init holds the other end.
  */
 import type { Native, PacketSocket } from '../native/index.ts';
 import type { LendReply, LendRequest } from '../supervisor/protocol/worker-wire.ts';
+import { say } from './say.ts';
 
 /** A supervisor's restart takes 0.3 s; a listen() that nobody answers is an error the app should see. */
 const LEND_TIMEOUT_MS = 10_000;
@@ -14,9 +16,24 @@ const LEND_TIMEOUT_MS = 10_000;
 const TRIES_MAX = 5;
 
 export type Loan =
-  | { readonly kind: 'lent'; readonly fd: number; readonly listener: string; readonly ticketKeys: Buffer }
+  | { readonly kind: 'lent'; readonly fd: number; readonly listener: string; readonly ticketKeys: Buffer; readonly held: boolean }
   | { readonly kind: 'refused'; readonly code: string; readonly errno: number }
   | { readonly kind: 'self' };
+
+export const SELF: Loan = { kind: 'self' };
+
+/** What the supervisor lends; without a lender, or when nobody answers, the app binds by itself. */
+export function borrow(lender: Lender | null, request: LendRequest): Loan {
+  if (lender === null) return SELF;
+  try {
+    return lender.ask(request);
+  } catch (error) {
+    say(
+      `nobody lends a socket for ${request.path ?? request.port} (${(error as NodeJS.ErrnoException).code ?? String(error)}): the app binds it itself, ignoring`,
+    );
+    return SELF;
+  }
+}
 
 export class Lender {
   readonly #native: Native;
@@ -61,7 +78,7 @@ export class Lender {
     const [fd, ...surplus] = fds;
     for (const extra of surplus) this.#native.closeFd(extra);
     if (reply.ok === true && fd !== undefined)
-      return { kind: 'lent', fd, listener: reply.listener, ticketKeys: Buffer.from(reply.ticketKeys, 'base64') };
+      return { kind: 'lent', fd, listener: reply.listener, ticketKeys: Buffer.from(reply.ticketKeys, 'base64'), held: reply.held === true };
     if (fd !== undefined) this.#native.closeFd(fd);
     if (reply.ok === false) return { kind: 'refused', code: reply.code, errno: reply.errno };
     return { kind: 'self' };

@@ -11,7 +11,7 @@ import { resolve } from 'node:path';
 import { getSystemErrorMap } from 'node:util';
 import type { Native } from '../native/index.ts';
 import type { LendRequest } from '../supervisor/protocol/worker-wire.ts';
-import type { Lender, Loan } from './lender.ts';
+import { borrow, SELF, type Lender, type Loan } from './lender.ts';
 import { BACKLOG_DEFAULT, FLAG_IPV6_ONLY, handleOf, listenSeam, replaceListenSeam, type SetUpListen } from './node-internals.ts';
 import { say } from './say.ts';
 import type { Servers } from './servers.ts';
@@ -30,7 +30,7 @@ export function watchListening(parts: ListenParts): void {
   replaceListenSeam(function covetListen(address, port, addressType, backlog, fd, flags) {
     const request =
       parts.lending !== null && typeof fd !== 'number' && handleOf(this) === null ? lendRequest(address, port, backlog, flags) : null;
-    const loan = request === null ? SELF : ask(parts, request);
+    const loan = request === null ? SELF : borrow(parts.lending?.lender ?? null, request);
     if (loan.kind === 'self') listenAlone(parts, this, () => original.call(this, address, port, addressType, backlog, fd, flags));
     else if (loan.kind === 'lent') listenLent(parts, this, loan, original, backlog, { address, port });
     else emitListenError(this, loan, address, port);
@@ -41,8 +41,6 @@ export function watchListening(parts: ListenParts): void {
     return close.call(this, callback);
   };
 }
-
-const SELF: Loan = { kind: 'self' };
 
 function lendRequest(
   address: string | null,
@@ -55,18 +53,6 @@ function lendRequest(
   if (port >= 0) return { ...common, host: address || null, port, path: null };
   if (address === null || address.startsWith('\0')) return null;
   return { ...common, host: null, port: null, path: resolve(address) };
-}
-
-function ask({ lending }: ListenParts, request: LendRequest): Loan {
-  if (lending === null) return SELF;
-  try {
-    return lending.lender.ask(request);
-  } catch (error) {
-    say(
-      `nobody lends a socket for ${request.path ?? request.port} (${(error as NodeJS.ErrnoException).code ?? String(error)}): the app binds it itself, ignoring`,
-    );
-    return SELF;
-  }
 }
 
 function listenLent(

@@ -50,7 +50,7 @@ export class MainThread implements Report {
     this.#threads.watch();
     this.#serving.start();
     if (this.#wires !== null) this.#listenToHandoff(this.#wires);
-    if (this.#boot.mode === 'cluster') installClusterFacade(this.#boot.slot, this.#ipc, this.#serving.servers);
+    if (this.#boot.mode === 'cluster') installClusterFacade(this.#boot.slot, this.#ipc, this.#serving);
   }
 
   tell(message: WorkerMessage): boolean {
@@ -70,15 +70,18 @@ export class MainThread implements Report {
         return;
       case 'message':
         return this.#ipc.deliver(message.data);
+      case 'take':
+        this.#threads.take();
+        return this.#serving.datagrams.take();
       case 'drain':
         return this.#drain(message);
     }
   }
 
   #sayHello(): void {
-    const { servers } = this.#serving;
+    const { servers, datagrams } = this.#serving;
     const own = [...servers.listening].filter(({ isLent }) => isLent).map(({ listener }) => listener ?? '');
-    const listeners = [...own, ...this.#threads.listening.map(({ listener }) => listener)];
+    const listeners = [...own, ...datagrams.lentListeners, ...this.#threads.listening.map(({ listener }) => listener)];
     this.tell({ t: 'hello', ...WORKER_WIRE_VERSION, pid: process.pid, node: process.versions.node, listeners, ready: this.#isReady });
   }
 

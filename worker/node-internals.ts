@@ -44,9 +44,24 @@ export const FLAG_IPV6_ONLY = 1;
 /** What lib/net.js takes when the app names no backlog. */
 export const BACKLOG_DEFAULT = 511;
 
-/** UDPWrap. */
+/** UV_UDP_IPV6ONLY, UV_UDP_REUSEADDR and UV_UDP_REUSEPORT in the `flags` of a datagram socket's bind. */
+export const FLAG_UDP_IPV6_ONLY = 1;
+export const FLAG_UDP_REUSE_ADDR = 4;
+export const FLAG_UDP_REUSE_PORT = 64;
+
+/** UDPWrap: numbers that it returns are 0, or a negative errno. */
 export interface UdpHandle {
-  bind(address: string | null, port: number, flags: number): number;
+  /** The port as the app gave it: a number, or its digits. */
+  bind(this: UdpHandle, address: string, port: number | string, flags: number): number;
+  /** The handle owns the descriptor then. */
+  open(fd: number): number;
+  recvStart(): number;
+  recvStop(): number;
+  getsockname(out: object): number;
+  getpeername(out: object): number;
+  disconnect(): number;
+  addMembership(...where: (string | undefined)[]): number;
+  addSourceSpecificMembership(...where: (string | undefined)[]): number;
   close(): void;
 }
 

@@ -42,6 +42,7 @@ function openWires({ handoff }: WorkerBoot): Wires | null {
 function startThread(boot: WorkerBoot, wires: Wires | null): void {
   const report = new ThreadReport({
     onDrain: (order) => serving.isDraining || serving.drain(order, (counts) => report.tell({ t: 'drained', counts })),
+    onTake: () => serving.datagrams.take(),
     onWho: () => serving.tellListening(),
     onStandIn: (notice, fd) => serving.standIn(notice, fd),
   });

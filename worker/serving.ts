@@ -3,7 +3,9 @@
  */
 import type { Native, PacketSocket } from '../native/index.ts';
 import type { DrainCounts, StandInNotice, WorkerBoot } from '../supervisor/protocol/worker-wire.ts';
+import { watchBinding } from './bind.ts';
 import { Connections } from './connections.ts';
+import { Datagrams } from './datagrams.ts';
 import { Drain, type DrainOrder } from './drain.ts';
 import { showFace, type DrainHook } from './face.ts';
 import { inherit } from './handover.ts';
@@ -22,6 +24,7 @@ export interface Wires {
 
 export class Serving {
   readonly servers: Servers;
+  readonly datagrams: Datagrams;
   readonly #boot: WorkerBoot;
   readonly #connections: Connections;
   readonly #wires: Wires | null;
@@ -36,6 +39,7 @@ export class Serving {
     this.#wires = wires;
     this.#report = report;
     this.servers = new Servers(report);
+    this.datagrams = new Datagrams(report);
     this.#connections = new Connections(this.servers);
   }
 
@@ -43,10 +47,9 @@ export class Serving {
   start(): void {
     const wires = this.#wires;
     this.#connections.watch();
-    watchListening({
-      servers: this.servers,
-      lending: wires === null || !this.#boot.lend ? null : { native: wires.native, lender: new Lender(wires.native, wires.handoff) },
-    });
+    const lending = wires === null || !this.#boot.lend ? null : { native: wires.native, lender: new Lender(wires.native, wires.handoff) };
+    watchListening({ servers: this.servers, lending });
+    watchBinding({ datagrams: this.datagrams, mode: this.#boot.mode, lending });
     const { app, slot, generation } = this.#boot;
     showFace({ info: { app, slot, generation }, hooks: this.#hooks, ready: () => this.#report.tell({ t: 'ready' }) });
   }
@@ -88,6 +91,7 @@ export class Serving {
       {
         native: this.#wires?.native ?? null,
         servers: this.servers,
+        datagrams: this.datagrams,
         connections: this.#connections,
         report: this.#report,
         runHooks: (deadlineMs) => runHooks(this.#hooks, deadlineMs),
@@ -102,5 +106,6 @@ export class Serving {
 
   tellListening(): void {
     for (const record of this.servers.listening) this.servers.tellListening(record);
+    this.datagrams.tellListening();
   }
 }

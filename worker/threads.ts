@@ -14,6 +14,7 @@ const NAME = 'covet-pm';
 
 type ToThreads =
   | { readonly to: 'threads'; readonly ask: 'who' }
+  | { readonly to: 'threads'; readonly ask: 'take' }
   | { readonly to: 'threads'; readonly ask: 'drain'; readonly order: DrainOrder }
   /** For that one; a descriptor is the process's. */
   | {
@@ -78,6 +79,10 @@ export class ThreadHub {
     return true;
   }
 
+  take(): void {
+    this.#post?.({ to: 'threads', ask: 'take' });
+  }
+
   #open(): void {
     if (this.#post !== null) return;
     this.#post = openBroadcast((message) => {
@@ -115,6 +120,7 @@ type Listening = Extract<WorkerMessage, { t: 'listening' }>;
 
 export interface ThreadCallbacks {
   onDrain(order: DrainOrder): void;
+  onTake(): void;
   onWho(): void;
   onStandIn(notice: StandInNotice, fd: number | null): void;
 }
@@ -132,6 +138,7 @@ export class ThreadReport implements Report {
     this.#post ??= openBroadcast((heard) => {
       if (heard.to === 'main') return;
       if (heard.ask === 'drain') this.#callbacks.onDrain(heard.order);
+      else if (heard.ask === 'take') this.#callbacks.onTake();
       else if (heard.ask === 'who') this.#callbacks.onWho();
       else if (heard.thread === threadId) this.#callbacks.onStandIn(heard.notice, heard.fd);
     });

@@ -144,6 +144,7 @@ export class AppHost implements SlotHost {
       reason,
       pid: slot.worker?.pid ?? 0,
     });
+    if (slot.state === 'draining') this.#retireIfExtra(slot);
     // A program without a preload took its sockets from LISTEN_FDS, and cannot say when it listens on them.
     if (slot.state === 'ready' && !this.hasPreload(slot))
       for (const listener of this.lending.configured()) listener.markListening(slot.generation, slot.index);
@@ -162,6 +163,7 @@ export class AppHost implements SlotHost {
 
   onGone(slot: Slot): void {
     this.#leaveListeners(slot);
+    this.#retireIfExtra(slot);
     this.#app.slotGone(slot);
   }
 
@@ -260,6 +262,12 @@ export class AppHost implements SlotHost {
   reset(): void {
     this.ownAddresses.clear();
     this.#app.degraded.reset();
+  }
+
+  /** Scaled down: a slot that leaves for good. Asked when its worker begins to leave, and again when it is gone, for it may have bound something since. */
+  #retireIfExtra(slot: Slot): void {
+    if (slot.index < this.#app.wanted) return;
+    for (const listener of this.#app.deps.registry.of(this.#app.name)) void listener.retire(slot.index);
   }
 
   #leaveListeners(slot: Slot): void {

@@ -129,6 +129,7 @@ export class App {
     this.resumeStop();
     const { plan, live } = this;
     if (plan.phase === 'stopping') return;
+    live?.take();
     for (const slot of leaving) slot.dispatch({ type: 'drain', reason: 'it was leaving' });
     if (plan.phase === 'settling') this.#effects.act({ type: 'drainGeneration', generation: plan.retired });
     this.refill();

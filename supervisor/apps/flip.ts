@@ -27,6 +27,7 @@ export async function flip(app: App, to: number): Promise<void> {
       events.announce({ type: 'listener.flipped', app: app.name, listener: listener.key, generation: to, half });
     }
   }
+  candidate.take();
   events.announce({ type: 'reload.flipped', app: app.name, generation: to });
   env.reach(`flipped:${to}`);
   app.dispatch({ type: 'flipped' });

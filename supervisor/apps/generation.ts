@@ -106,6 +106,11 @@ export class Generation {
     this.fill();
   }
 
+  /** It serves from now on: its workers may read the datagram sockets that they share with the generation before. Told twice, no harm is done. */
+  take(): void {
+    if (this.launch.isNode) for (const slot of this.slots.values()) slot.worker?.send({ t: 'take' });
+  }
+
   drain(reason: string): void {
     this.#settle();
     for (const slot of [...this.slots.values()]) slot.dispatch({ type: 'drain', reason });

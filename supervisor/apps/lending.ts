@@ -21,8 +21,8 @@ const DEFAULT_BACKLOG = 511;
 
 export class Lending {
   readonly #app: App;
-  /** How many listen(0) each worker has asked for. */
-  readonly #portZeros = new WeakMap<WorkerHandle, number>();
+  /** How many listen(0) and bind(0) each worker has asked for. */
+  readonly #portZeros = new WeakMap<WorkerHandle, Record<'tcp' | 'udp', number>>();
   /** Why the last listen() that was refused was. */
   lastRefusal: string | null = null;
 
@@ -98,11 +98,15 @@ export class Lending {
     if (address === null || !this.lends(modeOf(app.config, isNode))) return { reply: { ok: 'self' } };
     const refusal = judge(address, app.uid, this.#listed());
     if (refusal !== null) return this.#refuse(slot, refusal);
-    const listener = this.#acquire(address, address.kind === 'tcp' && address.port === 0 ? this.#countPortZero(slot) : null);
-    if (!(listener instanceof Listener)) return this.#refuse(slot, listener);
+    const listener = this.#acquire(address, address.kind !== 'unix' && address.port === 0 ? this.#countPortZero(slot, address.kind) : null);
+    if (!(listener instanceof Listener)) {
+      // Whoever sets SO_REUSEADDR on a datagram socket (multicast) means to share the address, with another app too.
+      return address.kind === 'udp' && address.reuse ? { reply: { ok: 'self' } } : this.#refuse(slot, listener);
+    }
     try {
       const fd = await listener.lend(slot.index, slot.half, request.backlog);
-      return { reply: { ok: true, listener: listener.key, ticketKeys: app.ticketKeys }, fd };
+      const held = listener.mustHold(slot.half);
+      return { reply: { ok: true, listener: listener.key, ticketKeys: app.ticketKeys, held }, fd };
     } catch (error) {
       if (!(error instanceof InitError)) throw error;
       if (listener.condition === 'closed') app.deps.registry.release(app.name, listener);
@@ -127,11 +131,13 @@ export class Lending {
     return this.#app.config.listen.map(parseListen).filter((address) => address !== null);
   }
 
-  #countPortZero(slot: Slot): number {
-    const before = () => this.#app.host.listenersOf(slot).filter((listener) => listener.ordinal !== null).length;
-    const count = this.#portZeros.get(slot.worker!) ?? before();
-    this.#portZeros.set(slot.worker!, count + 1);
-    return count;
+  #countPortZero(slot: Slot, kind: 'tcp' | 'udp'): number {
+    const before = (of: 'tcp' | 'udp'): number =>
+      this.#app.host.listenersOf(slot).filter(({ ordinal, address }) => ordinal !== null && address.kind === of).length;
+    // A worker of the supervisor before this one has asked already.
+    const counts = this.#portZeros.get(slot.worker!) ?? { tcp: before('tcp'), udp: before('udp') };
+    this.#portZeros.set(slot.worker!, counts);
+    return counts[kind]++;
   }
 
   /** An app that ends needs none; a program that is not Node hears nothing. */

@@ -18,6 +18,9 @@ import { StandIns, type Taker } from './stand-ins.ts';
 
 export type { Half } from './sockets.ts';
 
+/** Of a listener that has not been opened, as far as its kind says it. */
+const DISPATCH_UNOPENED = { tcp: 'bpf', udp: 'hash', unix: 'shared' } as const;
+
 /** Groups of one supervisor are numbered, so that a listener that opens again never meets its old name. */
 let lastGroup = 0;
 
@@ -64,7 +67,7 @@ export class Listener {
   }
 
   get dispatch(): 'bpf' | 'hash' | 'shared' {
-    return this.#sockets?.dispatch ?? (this.address.kind === 'unix' ? 'shared' : 'bpf');
+    return this.#sockets?.dispatch ?? DISPATCH_UNOPENED[this.address.kind];
   }
 
   /** A duplicate, the caller's, of the socket of a slot on a half: opens the listener, or grows it by that slot's pair. Throws InitError. */
@@ -117,6 +120,14 @@ export class Listener {
     this.refresh();
   }
 
+  /**
+   * Whether the worker on that half must not take yet, and the kernel's choice does not see to it: both generations read one datagram
+   * socket a slot. (Of a server's one socket they both accept: it would be no server if it did not.)
+   */
+  mustHold(half: Half): boolean {
+    return this.address.kind === 'udp' && half !== this.#half;
+  }
+
   /** Brings the kernel's choice in line with who takes now. At most one attach; none when nothing changed. */
   refresh(): void {
     this.#watchForTakers();
@@ -150,9 +161,19 @@ export class Listener {
   /** Connections waiting in a slot's queue on a half; null when the socket does not listen any more. */
   queued(slot: number, half: Half): number | null {
     const member = this.#sockets?.member(slot, half);
-    if (member === undefined || this.dispatch === 'shared') return 0;
+    if (member === undefined || this.address.kind !== 'tcp') return 0;
     const queue = this.#env.native.queueState(member.fd);
     return queue.listening ? queue.depth : null;
+  }
+
+  /** Whether this slot's one socket goes on to a successor, who reads it beside the worker that leaves, or after it. */
+  isPassedOn(slot: number): boolean {
+    return this.dispatch !== 'bpf' && (this.#sockets === null || this.#sockets.member(slot, this.#half) !== undefined);
+  }
+
+  /** A slot leaves for good. */
+  retire(slot: number): Promise<void> {
+    return this.#inTurn(async () => this.#sockets?.retire(slot)).catch((error: Error) => this.#owner.onTrouble(this, error));
   }
 
   /** After a worker shut its lent socket down: it listens again, and the program knows the new order. */
@@ -243,7 +264,8 @@ export class Listener {
 
   /** The kernel's program leaves out the sockets of slots without a worker; its hash does not. */
   #standIn(): void {
-    if (this.#sockets?.dispatch === 'hash') this.#standIns.update(this.#takers(), this.#sockets.ofHalf(this.#half));
+    if (this.#sockets?.dispatch === 'hash' && this.address.kind === 'tcp')
+      this.#standIns.update(this.#takers(), this.#sockets.ofHalf(this.#half));
   }
 
   #onHalf(): [number, Set<number>][] {

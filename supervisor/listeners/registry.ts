@@ -87,7 +87,7 @@ export class ListenerRegistry {
 /** Whether a worker of that user may have the address: what bind(2) would say to it. Paths are judged by covet-init, under that user. */
 export function judge(address: Address, uid: number, listed: readonly Address[]): Refusal | null {
   if (address.kind === 'unix' || uid === 0 || address.port === 0 || address.port >= unprivilegedPortStart()) return null;
-  if (listed.some((one) => one.kind === 'tcp' && one.port === address.port)) return null;
+  if (listed.some((one) => one.kind === address.kind && one.port === address.port)) return null;
   return {
     code: 'EACCES',
     errno: -13,
@@ -116,9 +116,7 @@ function isFallbackOf(listener: Listener, address: Address): boolean {
 }
 
 function sameHost(listener: Listener, address: Address): boolean {
-  return (
-    listener.address.kind === 'tcp' &&
-    address.kind === 'tcp' &&
-    (listener.address.host === address.host || isFallbackOf(listener, { ...address, port: listener.address.port }))
-  );
+  const known = listener.address;
+  if (known.kind === 'unix' || address.kind === 'unix' || known.kind !== address.kind) return false;
+  return known.host === address.host || isFallbackOf(listener, { ...address, port: known.port });
 }

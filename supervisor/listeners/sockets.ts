@@ -1,6 +1,7 @@
 /**
  * One listener's sockets in covet-init, by slot and half, with their indices in the kernel's reuseport group. Opened by the first slot
- * that asks and grown by a pair for each further one; a pair is never taken out, for that would renumber the others (PITFALLS 4).
+ * that asks and grown by a pair for each further one; a pair is never taken out, for that would renumber the others (PITFALLS 4). UDP
+ * sockets are chosen by the kernel's hash, which needs no numbers: there a slot that leaves for good takes its socket with it.
  */
 import { statSync } from 'node:fs';
 import type { Env } from '../env.ts';
@@ -113,6 +114,15 @@ export class Sockets {
     return new Map([...this.#pairs].map(([slot, pair]) => [slot, pair[half].fd]));
   }
 
+  /** The slot leaves for good: nobody here keeps its socket, which is out of the group as soon as its worker closes it too. */
+  async retire(slot: number): Promise<void> {
+    const pair = this.#pairs.get(slot);
+    if (this.address.kind !== 'udp' || pair === undefined) return;
+    this.#pairs.delete(slot);
+    this.#env.native.closeFd(pair[0].fd);
+    await this.#init.request('drop', { group: this.#group, slot: String(slot) });
+  }
+
   /** Connections that no steering claims go to one of `indices`. False where the kernel hashes. */
   attach(indices: readonly number[], steer: { port: number; index: number } | null): boolean {
     if (this.#guard === null) return false;
@@ -175,14 +185,21 @@ export class Sockets {
 export function readGroup({ fields, note }: HeldGroup): { readonly address: Address; readonly ordinal: number | null } {
   const { ordinal = null } = JSON.parse(note) as { ordinal?: number | null };
   if (fields['family'] === 'unix') return { address: { kind: 'unix', path: fields['path'] ?? '' }, ordinal };
-  const dual = fields['dual'] === '1' && fields['family'] === 'tcp6';
-  return { address: { kind: 'tcp', host: fields['host'] ?? '', port: Number(fields['port']), dual }, ordinal };
+  const where = {
+    host: fields['host'] ?? '',
+    port: Number(fields['port']),
+    dual: fields['dual'] === '1' && fields['family']?.endsWith('6') === true,
+  };
+  if (fields['family']?.startsWith('udp') === true) return { address: { kind: 'udp', ...where, reuse: fields['reuse'] === '1' }, ordinal };
+  return { address: { kind: 'tcp', ...where }, ordinal };
 }
 
 function addressFields({ address, useBpf, uid, gid }: SocketsOrder): Record<string, string> {
   if (address.kind === 'unix') return { family: 'unix', path: address.path, uid: String(uid), gid: String(gid), halves: '1' };
-  const family = address.host.includes(':') ? 'tcp6' : 'tcp4';
-  return { family, host: address.host, port: String(address.port), dual: address.dual ? '1' : '0', halves: useBpf ? '2' : '1' };
+  const family = `${address.kind}${address.host.includes(':') ? '6' : '4'}`;
+  const where = { family, host: address.host, port: String(address.port), dual: address.dual ? '1' : '0' };
+  if (address.kind === 'udp') return { ...where, halves: '1', reuse: address.reuse ? '1' : '0' };
+  return { ...where, halves: useBpf ? '2' : '1' };
 }
 
 function addressOf(asked: Address, fields: Readonly<Record<string, string>>): Address {

@@ -53,6 +53,6 @@ function apps(core: SupervisorCore): DoctorFinding[] {
 
 /** Why a listener is not as on other hosts. */
 function because({ config }: App, listener: Listener): string {
-  if (listener.dispatch !== 'hash') return '';
+  if (listener.dispatch !== 'hash' || listener.address.kind === 'udp') return '';
   return config.reuseportBpf === 'off' ? ' (reuseportBpf: off)' : ' (the kernel refuses the program)';
 }

@@ -62,7 +62,7 @@ function advice({ name, plan }: App): string {
 /** Faults that no single field shows. */
 function checkConflicts(config: AppConfig, supervisorUid: number): void {
   const bad = config.listen.find((text) => /[:/]0$|^0$/.test(text) || parseListen(text) === null);
-  const expected = 'tcp://host:port, a port (not 0), or unix:/path';
+  const expected = 'tcp://host:port, a port (not 0), udp://host:port, or unix:/path';
   if (bad !== undefined) throw new CovetError('COVET_ERR_CONFIG_FIELD', { field: 'listen', expected, got: bad });
   if (config.uid !== undefined && supervisorUid !== 0 && config.uid !== supervisorUid) {
     throw new CovetError('COVET_ERR_CONFIG_CONFLICT', {

@@ -66,7 +66,7 @@ export const appConfigSchema = v.strictObject({
   ),
   listen: described(
     v.optional(v.pipe(v.array(text()), v.maxLength(LISTENERS_MAX, `at most ${LISTENERS_MAX} addresses`)), []),
-    'Addresses opened before the first worker, `tcp://0.0.0.0:443` or `unix:/run/app.sock`; also the privileged ports the app may ask for.',
+    'Addresses opened before the first worker, `tcp://0.0.0.0:443`, `udp://0.0.0.0:53` or `unix:/run/app.sock`; also the privileged ports the app may ask for.',
   ),
   pin: described(
     v.optional(v.union([oneOf(['auto', 'on', 'none']), v.array(count(0, 4_095))], 'auto, on, none or a list of CPUs'), 'auto'),

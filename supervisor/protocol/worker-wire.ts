@@ -42,7 +42,7 @@ export type WorkerMessage =
       readonly listeners: readonly string[];
       readonly ready: boolean;
     }
-  /** A server listens on a lent socket, or on one of its own (`own`: an address, not a listener's key). */
+  /** A server listens on a lent socket, or a datagram socket is bound to one, or on one of its own (`own`: an address, not a listener's key). */
   | { readonly t: 'listening'; readonly listener: string; readonly own?: boolean }
   | { readonly t: 'closed'; readonly listener: string }
   /** process.send('ready'). */
@@ -61,13 +61,18 @@ export type SupervisorMessage =
   | { readonly t: 'hello'; readonly min: number; readonly max: number }
   /** process.on('message'). */
   | { readonly t: 'message'; readonly data: unknown }
+  /** The worker's generation is the live one: it reads the datagram sockets that it was lent `held`. */
+  | { readonly t: 'take' }
   /** The slot is out of the set and its queue is empty: hand over, finish, close. Milliseconds from now. */
   | {
       readonly t: 'drain';
       readonly deadlineMs: number;
       readonly idleGraceMs: number | null;
       readonly handOver: boolean;
-      /** Listeners whose one socket this worker shares with its successors: stop accepting there, without closing a connection. On the others it goes on, for handshakes that crossed the flip. */
+      /**
+       * Listeners whose one socket this worker shares with its successors: stop accepting, or reading datagrams, there, without closing
+       * a connection. On the others it goes on, for handshakes that crossed the flip, or because nobody else reads that socket.
+       */
       readonly stopAccepting: readonly string[];
     };
 
@@ -93,7 +98,7 @@ export interface DrainCounts {
 }
 
 /**
- * Worker → supervisor, on the hand-off: a listen() by the app. With it comes one descriptor, the far end of a SEQPACKET pair made
+ * Worker → supervisor, on the hand-off: a listen() by the app, or the bind() of a datagram socket. With it comes one descriptor, the far end of a SEQPACKET pair made
  * for this request alone, on which the worker waits for the LendReply: so threads of one worker never take each other's answer.
  */
 export interface LendRequest {
@@ -105,16 +110,20 @@ export interface LendRequest {
   readonly path: string | null;
   readonly ipv6Only: boolean;
   readonly backlog: number;
+  /** Of a bind() of node:dgram: whether it may share its address with others that say so too. Absent: a stream's listen(). */
+  readonly datagram?: { readonly reuseAddr: boolean };
 }
 
-/** With `ok: true` comes one descriptor, the lent socket: bound, listening, non-blocking. */
+/** With `ok: true` comes one descriptor, the lent socket: bound, listening (a stream's), non-blocking. */
 export type LendReply =
   | {
       readonly ok: true;
-      /** The listener's key, `tcp://[::]:3000`, as in `list --json`. */
+      /** The listener's key, `tcp://[::]:3000` or `udp://0.0.0.0:53`, as in `list --json`. */
       readonly listener: string;
       /** Of this app: base64, 48 bytes, for tls.Server#setTicketKeys. */
       readonly ticketKeys: string;
+      /** A datagram socket that a worker of the live generation reads: this one reads it from `take` on. */
+      readonly held?: boolean;
     }
   /** Becomes Node's own error on the server: code EADDRINUSE, EACCES…; syscall listen or bind. */
   | { readonly ok: false; readonly code: string; readonly errno: number; readonly syscall: string }

@@ -40,7 +40,7 @@ export async function drainWorker(order: DrainOrder): Promise<DrainCounts | null
     idleGraceMs: config.idleGraceMs ?? null,
     handOver: config.handOver && order.heir !== null,
     stopAccepting: order.listeners
-      .filter((listener) => order.mustStopAccepting || listener.dispatch !== 'bpf')
+      .filter((listener) => order.mustStopAccepting || listener.isPassedOn(order.slot))
       .map((listener) => listener.key),
   });
   // After `drain`, which sees to it that an app which closes its server now cuts nobody.

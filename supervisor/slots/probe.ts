@@ -17,7 +17,7 @@ let nextPort = 0;
 /** null when the worker answered as it should; else why not, in words. */
 export async function probeWorker(listener: Listener, slot: number, half: Half, probe: ProbeConfig): Promise<string | null> {
   const { address } = listener;
-  if (address.kind === 'unix') return null; // one socket for all: it cannot be aimed
+  if (address.kind !== 'tcp') return null; // a Unix path is one socket for all: it cannot be aimed
   const port = PROBE_PORT_FIRST + (nextPort++ % PROBE_PORTS);
   let outcome: string | null = null;
   const steered = await listener.steered(slot, half, port, async () => {

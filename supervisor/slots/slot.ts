@@ -222,8 +222,11 @@ export class Slot {
     const listeners = this.#host.listenersOf(this);
     if (this.#state !== 'booting' || this.#isProbing) return;
     if (probe === undefined || listeners.length === 0) return this.dispatch({ type: 'ready' });
+    // HTTP is not asked of a datagram socket: the server is yet to listen.
+    const listener = listeners.find(({ address }) => address.kind !== 'udp');
+    if (listener === undefined) return;
     this.#isProbing = true;
-    void this.#probe(listeners[0]!, probe, 0);
+    void this.#probe(listener, probe, 0);
   }
 
   async #probe(listener: Listener, probe: NonNullable<AppConfig['probe']>, passed: number): Promise<void> {

@@ -54,7 +54,7 @@ test('in fork mode a cluster of the app works as ever, on a lent socket', async 
 });
 
 for (const mode of ['cluster', 'fork'] as const) {
-  test(`UDP is bound by the worker, with node's errors, ${mode} mode`, async (t) => {
+  test(`a UDP app binds, and hears node's errors, ${mode} mode`, async (t) => {
     const supervisor = FakeSupervisor.for(t);
     const worker = supervisor.spawn(fixture('worker/udp.cjs'), { mode });
     const port = Number((await worker.line(/bound (\d+)\n/))[1]);
@@ -62,8 +62,8 @@ for (const mode of ['cluster', 'fork'] as const) {
     t.after(() => socket.close());
     socket.send('hello', port, '127.0.0.1');
     const [data] = (await within(once(socket, 'message'), 'an echo')) as [Buffer];
-    assert.equal(data.toString(), 'hello');
-    const second = supervisor.spawn(fixture('worker/udp.cjs'), { mode, env: { PORT: String(port) } });
+    assert.equal(data.toString(), `hello to ${worker.process.pid}`);
+    const second = FakeSupervisor.for(t).spawn(fixture('worker/udp.cjs'), { mode, env: { PORT: String(port) } });
     await second.line(/error EADDRINUSE bind/);
     assert.equal(worker.stderr + second.stderr, '');
   });

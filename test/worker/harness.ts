@@ -5,6 +5,7 @@
  * Everything waited for has a deadline, and `close()` leaves no process and no descriptor behind.
  */
 import { spawn, type ChildProcess } from 'node:child_process';
+import { createSocket } from 'node:dgram';
 import { EventEmitter, once } from 'node:events';
 import { linkSync, renameSync } from 'node:fs';
 import { createServer, Socket, type Server } from 'node:net';
@@ -42,6 +43,8 @@ export interface WorkerOptions {
   readonly args?: readonly string[];
   readonly nodeArgs?: readonly string[];
   readonly env?: Readonly<Record<string, string>>;
+  /** What it is lent is read by an older worker. */
+  readonly held?: boolean;
   /** How the preload gets there; `none`: plain node, for comparison. */
   readonly preload?: 'argv' | 'options' | 'none';
   /** Instead of the one under test. */
@@ -69,7 +72,7 @@ export class FakeSupervisor {
   }
 
   spawn(script: string, options: WorkerOptions = {}): Worker {
-    const worker = new Worker(script, options, (request) => this.#lend(request));
+    const worker = new Worker(script, options, (request) => this.#lend(request, options.held === true));
     this.#workers.push(worker);
     return worker;
   }
@@ -85,23 +88,30 @@ export class FakeSupervisor {
 
   async close(): Promise<void> {
     for (const worker of this.#workers) await worker.kill();
+    this.letGo();
+  }
+
+  /** Holds no socket any more: a worker's is its own. */
+  letGo(): void {
     for (const fd of this.#held.values()) native().closeFd(fd);
     this.#held.clear();
   }
 
-  async #lend(request: LendRequest): Promise<Answer> {
+  async #lend(request: LendRequest, isHeld: boolean): Promise<Answer> {
     this.requests.push(request);
     const decided = this.policy(request);
     if (decided === 'drop' || decided === 'hang') return decided;
     if (decided !== 'lend') return { reply: decided };
     const { path, port } = request;
     const host = request.host ?? '::';
-    const asked = path === null ? `tcp://${host.includes(':') ? `[${host}]` : host}:${port}` : `unix:${path}`;
+    const scheme = request.datagram === undefined ? 'tcp' : 'udp';
+    const asked = path === null ? `${scheme}://${host.includes(':') ? `[${host}]` : host}:${port}` : `unix:${path}`;
     try {
       const held = port === 0 ? undefined : this.#held.get(asked);
-      const { fd, listener } = held === undefined ? await hold(request, asked) : { fd: held, listener: asked };
+      const make = request.datagram === undefined ? hold : holdDatagrams;
+      const { fd, listener } = held === undefined ? await make(request, asked) : { fd: held, listener: asked };
       this.#held.set(listener, fd);
-      return { reply: { ok: true, listener, ticketKeys: TICKET_KEYS }, fd };
+      return { reply: { ok: true, listener, ticketKeys: TICKET_KEYS, held: isHeld }, fd };
     } catch (error) {
       const { code, errno } = error as NodeJS.ErrnoException;
       return { reply: { ok: false, code: code ?? 'EINVAL', errno: errno ?? -22, syscall: 'bind' } };
@@ -129,6 +139,19 @@ async function hold(request: LendRequest, asked: string): Promise<{ fd: number; 
   server.close();
   if (path !== null) renameSync(`${path}.held`, path);
   return { fd, listener: typeof address === 'object' && address !== null ? asked.replace(/:0$/, `:${address.port}`) : asked };
+}
+
+/** A bound socket that outlives the one it was made with. */
+async function holdDatagrams(request: LendRequest, asked: string): Promise<{ fd: number; listener: string }> {
+  const { host, port, ipv6Only, datagram } = request;
+  const socket = createSocket({ type: host?.includes(':') === true ? 'udp6' : 'udp4', ipv6Only, reuseAddr: datagram?.reuseAddr === true });
+  socket.bind({ port: port ?? 0, address: host ?? '', exclusive: true });
+  await once(socket, 'listening');
+  const state = Object.getOwnPropertySymbols(socket).find(({ description }) => description === 'state symbol')!;
+  const fd = native().duplicate((socket as unknown as Record<symbol, { handle: { fd: number } }>)[state]!.handle.fd);
+  const listener = asked.replace(/:0$/, `:${socket.address().port}`);
+  socket.close();
+  return { fd, listener };
 }
 
 export class Worker extends EventEmitter {

@@ -46,7 +46,7 @@ const SUMMARIES: Readonly<Record<string, string>> = {
   'logs.bytesMax': 'Log files are rotated at this size.',
   'logs.filesMax': 'Rotated log files that are kept.',
   env: "A variable set over the caller's environment; may be repeated.",
-  listen: 'An address opened before the first worker, `tcp://0.0.0.0:443` or `unix:/run/app.sock`; may be repeated.',
+  listen: 'An address opened before the first worker, `tcp://0.0.0.0:443`, `udp://0.0.0.0:53` or `unix:/run/app.sock`; may be repeated.',
   pin: 'auto, on, none, or CPUs: `0,2,4-7`.',
   handOver: 'Do not give idle HTTP/1 connections to the new generation: the app keeps state on sockets.',
   compileCache: 'No NODE_COMPILE_CACHE for the workers.',

@@ -17,12 +17,23 @@ test('explicit families get their own', () => {
   assert.equal(askedAddress({ ...asked, port: null, path: '\0abstract' }), null);
 });
 
+test('a datagram socket’s address is its own, also on the same port', () => {
+  const address = askedAddress({ ...asked, host: '0.0.0.0', datagram: { reuseAddr: false } })!;
+  assert.deepEqual(address, { kind: 'udp', host: '0.0.0.0', port: 3_000, dual: false, reuse: false });
+  assert.equal(addressKey(address), 'udp://0.0.0.0:3000');
+  assert.ok(!overlaps(address, askedAddress(asked)!));
+  assert.ok(overlaps(address, { kind: 'udp', host: '::', port: 3_000, dual: true, reuse: true }));
+});
+
 test('a config’s listen takes URLs, ports and paths, and nothing else', () => {
   assert.deepEqual(parseListen('tcp://0.0.0.0:443'), { kind: 'tcp', host: '0.0.0.0', port: 443, dual: false });
   assert.deepEqual(parseListen('8080'), { kind: 'tcp', host: '::', port: 8_080, dual: true });
   assert.deepEqual(parseListen('[::1]:80'), { kind: 'tcp', host: '::1', port: 80, dual: false });
   assert.deepEqual(parseListen('unix:/run/a.sock'), { kind: 'unix', path: '/run/a.sock' });
-  for (const bad of ['', 'http://a', '70000', 'unix:a', 'tcp://300.1.1.1:1']) assert.equal(parseListen(bad), null, bad);
+  assert.deepEqual(parseListen('udp://[::]:53'), { kind: 'udp', host: '::', port: 53, dual: true, reuse: false });
+  // A datagram socket is of the family that its host says.
+  for (const bad of ['udp://53', 'udp://*:53', '', 'http://a', '70000', 'unix:a', 'tcp://300.1.1.1:1'])
+    assert.equal(parseListen(bad), null, bad);
 });
 
 test('a wildcard covers what lies under it', () => {
