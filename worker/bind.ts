@@ -11,7 +11,14 @@ import { constants } from 'node:os';
 import type { Native } from '../native/index.ts';
 import type { Datagrams } from './datagrams.ts';
 import { borrow, SELF, type Lender, type Loan } from './lender.ts';
-import { FLAG_UDP_IPV6_ONLY, FLAG_UDP_REUSE_ADDR, FLAG_UDP_REUSE_PORT, udpHandleOf, type UdpHandle } from './node-internals.ts';
+import {
+  FLAG_UDP_IPV6_ONLY,
+  FLAG_UDP_REUSE_ADDR,
+  FLAG_UDP_REUSE_PORT,
+  makeUdpHandle,
+  udpHandleOf,
+  type UdpHandle,
+} from './node-internals.ts';
 
 const PORT_MAX = 65_535;
 
@@ -102,22 +109,38 @@ function bindLent(parts: BindParts, binding: Binding, loan: Loan & { kind: 'lent
   }
   forgetPredecessor(handle);
   if (loan.held) parts.datagrams.hold(handle);
-  parts.datagrams.opened(socket, loan.listener, true);
+  parts.datagrams.opened(socket, loan.listener, () => borrowOther(parts, handle));
   return 0;
+}
+
+/** A handle on another slot's socket of the same address; null where nobody lends one. */
+function borrowOther({ lending }: BindParts, own: UdpHandle): UdpHandle | null {
+  const { address: host, port } = boundTo(own);
+  const datagram = { reuseAddr: false, answersOnly: true };
+  const loan = borrow(lending?.lender ?? null, { t: 'lend', host, port, path: null, ipv6Only: false, backlog: 0, datagram });
+  if (loan.kind !== 'lent') return null;
+  const other = makeUdpHandle(own);
+  if (other.open(loan.fd) === 0) return other;
+  lending?.native.closeFd(loan.fd);
+  return null;
 }
 
 function bindAlone({ datagrams }: BindParts, { socket, handle, port, flags, own }: Binding): number {
   const error = own();
   const isShared = (flags & (FLAG_UDP_REUSE_ADDR | FLAG_UDP_REUSE_PORT)) !== 0;
-  if (error === 0 && port > 0 && !isShared) datagrams.opened(socket, ownAddress(handle), false);
+  if (error === 0 && port > 0 && !isShared) datagrams.opened(socket, ownAddress(handle), null);
   return error;
 }
 
 function ownAddress(handle: UdpHandle): string {
-  const bound: { address?: string; port?: number } = {};
-  handle.getsockname(bound);
-  const { address = '', port = 0 } = bound;
+  const { address, port } = boundTo(handle);
   return `udp://${address.includes(':') ? `[${address}]` : address}:${port}`;
+}
+
+function boundTo(handle: UdpHandle): { address: string; port: number } {
+  const bound = { address: '', port: 0 };
+  handle.getsockname(bound);
+  return bound;
 }
 
 /** The socket is as the worker before this one left it: connected to one peer, or a member of groups that this one is about to join. */

@@ -2,10 +2,12 @@
  * The datagram sockets of this thread that are bound to an address somebody knows, by listener, and their part in a drain.
  *
  * There is no connection to finish, and nobody can tell which datagram the app has yet to answer: a socket stops reading, and can still
- * send, for as long as an answer may reasonably take. What it has not read waits in the kernel, for whoever reads that socket next.
+ * send, for as long as an answer may reasonably take. What it has not read waits in the kernel, for whoever reads that socket next. Where
+ * nobody will, the slot leaving for good, the kernel must stop choosing the socket, which it does when the last descriptor is closed: so the
+ * worker reads it empty, closes it, and answers through another slot's.
  */
 import type { Socket } from 'node:dgram';
-import { udpHandleOf, type UdpHandle } from './node-internals.ts';
+import { replaceUdpHandle, udpHandleOf, type UdpHandle } from './node-internals.ts';
 import type { Report } from './report.ts';
 
 /** For answers to what was read; an app that needs longer says so with onDrain(). */
@@ -15,7 +17,8 @@ const FOR_EVER_MS = 2_147_483_647;
 interface Bound {
   readonly socket: Socket;
   readonly listener: string;
-  readonly isLent: boolean;
+  /** Of a lent one: a handle on another slot's socket of the address, to send from; null where there is none. */
+  readonly borrowOther: (() => UdpHandle | null) | null;
 }
 
 export class Datagrams {
@@ -26,8 +29,8 @@ export class Datagrams {
   readonly #held = new Map<UdpHandle, UdpHandle['recvStart']>();
   /** A handle that does not read keeps no process alive. */
   #alive: NodeJS.Timeout | null = null;
-  /** Stopped reading, for a successor reads. */
-  #passedOn: readonly string[] = [];
+  /** Nobody reads them after this worker. */
+  readonly #leaving = new Set<UdpHandle>();
 
   constructor(report: Report) {
     this.#report = report;
@@ -42,11 +45,12 @@ export class Datagrams {
   }
 
   get lentListeners(): string[] {
-    return [...this.#bound.values()].filter(({ isLent }) => isLent).map(({ listener }) => listener);
+    return [...this.#bound.values()].filter(({ borrowOther }) => borrowOther !== null).map(({ listener }) => listener);
   }
 
-  opened(socket: Socket, listener: string, isLent: boolean): void {
-    const bound = { socket, listener, isLent };
+  /** `borrowOther` null: bound by the app itself. */
+  opened(socket: Socket, listener: string, borrowOther: Bound['borrowOther']): void {
+    const bound = { socket, listener, borrowOther };
     this.#bound.set(listener, bound);
     this.#tell(bound);
   }
@@ -81,26 +85,51 @@ export class Datagrams {
     this.#alive = null;
   }
 
-  /** Of `passedOn` a successor reads the same socket. Nobody else reads the others: they are read to the end of the drain. */
+  /** Of `passedOn` a successor reads the same socket. */
   beginDrain(passedOn: readonly string[]): void {
     if (this.#bound.size > 0) this.#answersDueMs = performance.now() + ANSWER_MS;
-    this.#passedOn = passedOn;
-    for (const { socket, listener } of this.#bound.values()) if (passedOn.includes(listener)) udpHandleOf(socket)?.recvStop();
+    for (const { socket, listener, borrowOther } of this.#bound.values()) {
+      const own = udpHandleOf(socket);
+      if (own === null) continue;
+      if (passedOn.includes(listener)) own.recvStop();
+      else {
+        this.#leaving.add(own);
+        const other = borrowOther?.() ?? null;
+        if (other !== null) this.#leave(socket, own, other);
+      }
+    }
   }
 
   isAnswering(nowMs: number): boolean {
     return nowMs < this.#answersDueMs;
   }
 
-  /**
-   * Called when the loop has just read what had arrived. A socket that nobody else has leaves the kernel's choice by being closed; the app
-   * is not told, and finds its later send() unheard.
-   */
+  /** What could not be left before: called when the loop has just read what had arrived. The app is not told, and a later send() is unheard. */
   endDrain(): void {
-    for (const { socket, listener } of this.#bound.values()) if (!this.#passedOn.includes(listener)) udpHandleOf(socket)?.close();
+    for (const handle of this.#leaving) handle.close();
+    this.#leaving.clear();
   }
 
-  #tell({ listener, isLent }: Bound): void {
-    this.#report.tell(isLent ? { t: 'listening', listener } : { t: 'listening', listener, own: true });
+  /** Closed after the first turn of the loop that had nothing to read from it. */
+  #leave(socket: Socket, own: UdpHandle, other: UdpHandle): void {
+    replaceUdpHandle(socket, own, other);
+    let count = 0;
+    const { onmessage } = own;
+    // oxlint-disable-next-line unicorn/prefer-add-event-listener -- what libuv calls, no event target
+    own.onmessage = (...args) => {
+      count++;
+      onmessage.apply(own, args);
+    };
+    const look = (before: number): void =>
+      void setImmediate(() => {
+        if (count !== before) return look(count);
+        own.close();
+        this.#leaving.delete(own);
+      });
+    look(-1);
+  }
+
+  #tell({ listener, borrowOther }: Bound): void {
+    this.#report.tell(borrowOther === null ? { t: 'listening', listener, own: true } : { t: 'listening', listener });
   }
 }

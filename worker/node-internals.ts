@@ -55,6 +55,8 @@ export interface UdpHandle {
   bind(this: UdpHandle, address: string, port: number | string, flags: number): number;
   /** The handle owns the descriptor then. */
   open(fd: number): number;
+  /** A property, set when reading begins. */
+  onmessage(...args: unknown[]): void;
   recvStart(): number;
   recvStop(): number;
   getsockname(out: object): number;
@@ -110,9 +112,18 @@ export function sentHead(response: object): string | null {
 
 /** What a dgram socket has, bound or not. */
 export function udpHandleOf(socket: object): UdpHandle | null {
+  return udpStateOf(socket)?.handle ?? null;
+}
+
+function udpStateOf(socket: object): { handle?: UdpHandle } | undefined {
   const key = Object.getOwnPropertySymbols(socket).find(({ description }) => description === 'state symbol');
-  if (key === undefined) return null;
-  return (socket as Record<symbol, { handle?: UdpHandle } | undefined>)[key]?.handle ?? null;
+  return key === undefined ? undefined : (socket as Record<symbol, { handle?: UdpHandle } | undefined>)[key];
+}
+
+/** The socket sends from that handle from now on, and its own is the caller's to close. */
+export function replaceUdpHandle(socket: object, own: UdpHandle, handle: UdpHandle): void {
+  const state = udpStateOf(socket);
+  if (state !== undefined) state.handle = Object.assign(handle, own);
 }
 
 export function makeUdpHandle(like: UdpHandle): UdpHandle {

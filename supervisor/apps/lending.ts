@@ -96,6 +96,7 @@ export class Lending {
     if (app.isEnding) return { reply: { ok: false, code: 'ESHUTDOWN', errno: -108, syscall: 'listen' } };
     const isNode = app.generations.get(slot.generation)?.launch.isNode ?? true;
     if (address === null || !this.lends(modeOf(app.config, isNode))) return { reply: { ok: 'self' } };
+    if (request.datagram?.answersOnly === true) return this.#lendOther(slot, addressKey(address));
     const refusal = judge(address, app.uid, this.#listed());
     if (refusal !== null) return this.#refuse(slot, refusal);
     const listener = this.#acquire(address, address.kind !== 'unix' && address.port === 0 ? this.#countPortZero(slot, address.kind) : null);
@@ -118,6 +119,12 @@ export class Lending {
         reason: `${listener.key}: ${code}`,
       });
     }
+  }
+
+  /** A worker that has left its slot's datagram socket for good answers through another's: it looks the same to the client. */
+  #lendOther(slot: Slot, key: string): { reply: LendReply; fd?: number } {
+    const fd = this.#app.deps.registry.find(this.#app.name, key)?.lendOther(slot.index) ?? null;
+    return fd === null ? { reply: { ok: 'self' } } : { reply: { ok: true, listener: key, ticketKeys: '' }, fd };
   }
 
   #refuse(slot: Slot, { code, errno, syscall, reason }: Refusal): { reply: LendReply } {

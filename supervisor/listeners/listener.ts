@@ -94,6 +94,12 @@ export class Listener {
     this.#enter('open', 'adopted');
   }
 
+  /** A duplicate, the caller's, of any other slot's socket; null where there is none. */
+  lendOther(slot: number): number | null {
+    const fd = this.#sockets?.otherThan(slot);
+    return fd === undefined ? null : this.#env.native.duplicate(fd);
+  }
+
   /** The worker's listen() returned. */
   markListening(generation: number, slot: number): void {
     const slots = this.#listening.get(generation) ?? new Set();

@@ -105,6 +105,11 @@ export class Sockets {
     return need(this.member(slot, half)).fd;
   }
 
+  /** A socket of any slot but this one. */
+  otherThan(slot: number): number | undefined {
+    return [...this.#pairs].find(([other]) => other !== slot)?.[1][0].fd;
+  }
+
   member(slot: number, half: Half): Member | undefined {
     return this.#pairs.get(slot)?.[half];
   }

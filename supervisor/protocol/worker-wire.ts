@@ -110,8 +110,11 @@ export interface LendRequest {
   readonly path: string | null;
   readonly ipv6Only: boolean;
   readonly backlog: number;
-  /** Of a bind() of node:dgram: whether it may share its address with others that say so too. Absent: a stream's listen(). */
-  readonly datagram?: { readonly reuseAddr: boolean };
+  /**
+   * Of a bind() of node:dgram: whether it may share its address with others that say so too. Absent: a stream's listen().
+   * `answersOnly`: the worker is bound there already and its slot leaves for good: any other slot's socket, to send answers from.
+   */
+  readonly datagram?: { readonly reuseAddr: boolean; readonly answersOnly?: boolean };
 }
 
 /** With `ok: true` comes one descriptor, the lent socket: bound, listening (a stream's), non-blocking. */

@@ -34,7 +34,7 @@ const lend = v.object({
   path: v.nullable(v.pipe(v.string(), v.maxLength(4_096))),
   ipv6Only: v.boolean(),
   backlog: v.pipe(v.number(), v.integer(), v.minValue(0), v.maxValue(2_147_483_647)),
-  datagram: v.exactOptional(v.object({ reuseAddr: v.boolean() })),
+  datagram: v.exactOptional(v.object({ reuseAddr: v.boolean(), answersOnly: v.exactOptional(v.boolean()) })),
 });
 
 /** Throws SyntaxError or ValiError. */

@@ -156,31 +156,23 @@ test('a thread is lent its socket too', async (t) => {
 });
 
 test('a worker that leaves a socket to its successor reads no more of it, and answers what it has read', async (t) => {
-  const port = await freePort();
-  const supervisor = FakeSupervisor.for(t);
-  const options = { mode: 'cluster', env: { PORT: String(port), WORK_MS: '300' } } as const;
-  const old = supervisor.spawn(fixture('worker/udp.cjs'), options);
-  const { listener } = await old.until('listening');
-  const client = await open(t);
-  const answers: string[] = [];
-  client.on('message', (data) => answers.push(data.toString()));
-  client.send('first', port, '127.0.0.1');
-  // The loop reads the socket and the channel in one turn, in no order that we could count on: the answer to this says that it was read.
-  await ask(port);
-  client.send('second', port, '127.0.0.1');
-  await ask(port);
-  client.send('third', port, '127.0.0.1');
-  const third = ask(port);
-  await third;
-  old.drain({ stopAccepting: [listener] });
-  const fresh = supervisor.spawn(fixture('worker/udp.cjs'), options);
-  await fresh.until('listening');
-  for (let i = 0; i < 20; i++) assert.equal(await ask(port), `hello to ${fresh.process.pid}`);
+  const { old, port, supervisor, answer } = await asked(t);
+  old.drain({ stopAccepting: [(await old.until('listening')).listener] });
+  await answersOf(supervisor, port);
+  assert.equal(await answer, `first to ${old.process.pid}`);
   await old.until('drained');
-  assert.deepEqual(
-    answers,
-    ['first', 'second', 'third'].map((word) => `${word} to ${old.process.pid}`),
-  );
+});
+
+test('a worker whose slot leaves for good closes its socket once it is read empty, and answers through another slot’s', async (t) => {
+  const { old, port, supervisor, answer } = await asked(t);
+  old.drain();
+  // Told every 250 ms: the second time its loop has turned often enough.
+  const [first] = [await old.until('draining')];
+  await old.until('draining', (message) => message !== first);
+  assert.deepEqual(supervisor.requests.at(-1)?.datagram, { reuseAddr: false, answersOnly: true });
+  await answersOf(supervisor, port);
+  assert.equal(await answer, `first to ${old.process.pid}`);
+  await old.until('drained');
 });
 
 test('a worker of a generation that is not live yet reads nothing, lives, and takes when it is told to', async (t) => {
@@ -210,6 +202,7 @@ test('a socket that nobody else has is read to the end of the drain, and then cl
   const worker = supervisor.spawn(fixture('worker/udp.cjs'), { mode: 'cluster', env: { PORT: String(port) } });
   await worker.until('listening');
   supervisor.letGo();
+  supervisor.policy = () => ({ ok: 'self' });
   worker.drain();
   assert.equal(await ask(port), `hello to ${worker.process.pid}`);
   assert.equal(
@@ -249,6 +242,26 @@ test('a socket that its worker connected to one peer serves everybody again unde
   await worker.line(/bound/);
   assert.equal(await ask(port), `hello to ${worker.process.pid}`);
 });
+
+/** A worker that has read one datagram and works on its answer. */
+async function asked(t: TestContext): Promise<{ old: Worker; port: number; supervisor: FakeSupervisor; answer: Promise<string> }> {
+  const port = await freePort();
+  const supervisor = FakeSupervisor.for(t);
+  const old = supervisor.spawn(fixture('worker/udp.cjs'), { mode: 'cluster', env: { PORT: String(port), WORK_MS: '700' } });
+  await old.line(/bound/);
+  const client = await open(t);
+  const answer = within(once(client, 'message'), 'an answer').then(([data]) => String(data));
+  client.send('first', port, '127.0.0.1');
+  await old.line(/asked first/);
+  return { old, port, supervisor, answer };
+}
+
+/** A worker on the same held socket answers everybody. */
+async function answersOf(supervisor: FakeSupervisor, port: number): Promise<void> {
+  const fresh = supervisor.spawn(fixture('worker/udp.cjs'), { mode: 'cluster', env: { PORT: String(port) } });
+  await fresh.line(/bound/);
+  for (let i = 0; i < 20; i++) assert.equal(await ask(port), `hello to ${fresh.process.pid}`);
+}
 
 /** The same bind() in plain node, in fork mode and in cluster mode. */
 async function looksPlain(
