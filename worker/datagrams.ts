@@ -29,7 +29,7 @@ export class Datagrams {
   readonly #held = new Map<UdpHandle, UdpHandle['recvStart']>();
   /** A handle that does not read keeps no process alive. */
   #alive: NodeJS.Timeout | null = null;
-  /** Nobody reads them after this worker. */
+  /** To be closed. */
   readonly #leaving = new Set<UdpHandle>();
 
   constructor(report: Report) {
@@ -91,9 +91,9 @@ export class Datagrams {
     for (const { socket, listener, borrowOther } of this.#bound.values()) {
       const own = udpHandleOf(socket);
       if (own === null) continue;
+      this.#leaving.add(own);
       if (passedOn.includes(listener)) own.recvStop();
       else {
-        this.#leaving.add(own);
         const other = borrowOther?.() ?? null;
         if (other !== null) this.#leave(socket, own, other);
       }
@@ -104,7 +104,10 @@ export class Datagrams {
     return nowMs < this.#answersDueMs;
   }
 
-  /** What could not be left before: called when the loop has just read what had arrived. The app is not told, and a later send() is unheard. */
+  /**
+   * The answers are sent: whoever has a descriptor longer keeps the kernel choosing that socket, also when nobody reads it any more. Called
+   * when the loop has just read what had arrived. The app is not told, and a later send() is unheard.
+   */
   endDrain(): void {
     for (const handle of this.#leaving) handle.close();
     this.#leaving.clear();

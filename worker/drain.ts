@@ -135,8 +135,9 @@ export class Drain implements ConnectionWatcher {
     }
     const open = this.#open();
     if (nowMs >= this.#startMs + this.#order.deadlineMs) return this.#cut(open);
-    const isIdle = open.length === 0 && !this.#http1.isLingering && !this.#parts.datagrams.isAnswering(nowMs);
-    if (isIdle && this.#hooksDone) return this.#finish();
+    const isAnswered = this.#hooksDone && !this.#parts.datagrams.isAnswering(nowMs);
+    if (isAnswered) this.#parts.datagrams.endDrain();
+    if (open.length === 0 && isAnswered && !this.#http1.isLingering) return this.#finish();
     if (nowMs < this.#progressMs + PROGRESS_MS) return;
     this.#progressMs = nowMs;
     this.#parts.report.tell({ t: 'draining', open: countOpen(open) });

@@ -5,6 +5,8 @@
 import assert from 'node:assert/strict';
 import { createSocket, type Socket } from 'node:dgram';
 import { once } from 'node:events';
+import { readFileSync } from 'node:fs';
+import { get } from 'node:http';
 import test, { type TestContext } from 'node:test';
 import { FakeSupervisor, fixture, node, within, type LendPolicy, type Worker, type WorkerOptions } from './harness.ts';
 
@@ -163,6 +165,24 @@ test('a worker that leaves a socket to its successor reads no more of it, and an
   await old.until('drained');
 });
 
+test('a worker that drains on for its connections has let its datagram socket go by then', async (t) => {
+  const { old, supervisor, port } = await asked(t, { HTTP: '1' });
+  const { listener } = await old.until('listening', (message) => message.listener.startsWith('udp:'));
+  const server = await old.until('listening', (message) => message.listener.startsWith('tcp:'));
+  const request = get(server.listener.replace('tcp', 'http'), { agent: false });
+  request.on('error', () => {}); // cut when the worker is killed
+  await old.line(/requested/);
+  old.drain({ stopAccepting: [listener] });
+  supervisor.letGo();
+  const isOpen = () => readFileSync('/proc/net/udp', 'utf8').includes(`0100007F:${port.toString(16).toUpperCase().padStart(4, '0')}`);
+  const drainings = () => old.messages.filter(({ t: type }) => type === 'draining').length;
+  for (let told = 0; isOpen(); told = drainings()) await old.until('draining', () => drainings() > told);
+  assert.equal(
+    old.messages.some(({ t: type }) => type === 'drained'),
+    false,
+  );
+});
+
 test('a worker whose slot leaves for good closes its socket once it is read empty, and answers through another slot’s', async (t) => {
   const { old, port, supervisor, answer } = await asked(t);
   old.drain();
@@ -244,10 +264,13 @@ test('a socket that its worker connected to one peer serves everybody again unde
 });
 
 /** A worker that has read one datagram and works on its answer. */
-async function asked(t: TestContext): Promise<{ old: Worker; port: number; supervisor: FakeSupervisor; answer: Promise<string> }> {
+async function asked(
+  t: TestContext,
+  env = {},
+): Promise<{ old: Worker; port: number; supervisor: FakeSupervisor; answer: Promise<string> }> {
   const port = await freePort();
   const supervisor = FakeSupervisor.for(t);
-  const old = supervisor.spawn(fixture('worker/udp.cjs'), { mode: 'cluster', env: { PORT: String(port), WORK_MS: '700' } });
+  const old = supervisor.spawn(fixture('worker/udp.cjs'), { mode: 'cluster', env: { PORT: String(port), WORK_MS: '700', ...env } });
   await old.line(/bound/);
   const client = await open(t);
   const answer = within(once(client, 'message'), 'an answer').then(([data]) => String(data));
