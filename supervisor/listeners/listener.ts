@@ -12,6 +12,7 @@ import { groupKey, readGroupKey } from '../init/keys.ts';
 import type { ListenerView } from '../protocol/operations.ts';
 import type { ListenerCondition } from '../protocol/states.ts';
 import { addressKey, type Address } from './address.ts';
+import { Attendance } from './attendance.ts';
 import type { ListenerOwner } from './listener-owner.ts';
 import { Sockets, type Half } from './sockets.ts';
 import { StandIns, type Taker } from './stand-ins.ts';
@@ -39,8 +40,7 @@ export class Listener {
   /** The half that takes. */
   #half: Half = 0;
   readonly #standIns: StandIns;
-  /** generation → slots whose worker has called listen() here. */
-  readonly #listening = new Map<number, Set<number>>();
+  readonly #attendance = new Attendance();
   /** What the kernel's program was last made from. */
   #attached = '';
   #steer: { port: number; index: number } | null = null;
@@ -90,7 +90,7 @@ export class Listener {
   adopt(group: HeldGroup, half: Half, listening: ReadonlyMap<number, ReadonlySet<number>>): void {
     lastGroup = Math.max(lastGroup, readGroupKey(group.key)?.count ?? 0);
     this.#use(Sockets.adopt(this.#env, this.#init, group), half);
-    for (const [generation, slots] of listening) this.#listening.set(generation, new Set(slots));
+    for (const [generation, slots] of listening) for (const slot of slots) this.#attendance.add(generation, slot);
     this.#enter('open', 'adopted');
   }
 
@@ -102,22 +102,21 @@ export class Listener {
 
   /** The worker's listen() returned. */
   markListening(generation: number, slot: number): void {
-    const slots = this.#listening.get(generation) ?? new Set();
-    this.#listening.set(generation, slots.add(slot));
+    this.#attendance.add(generation, slot);
     this.refresh();
   }
 
   markClosed(generation: number, slot: number): void {
-    this.#listening.get(generation)?.delete(slot);
+    this.#attendance.remove(generation, slot);
     this.refresh();
   }
 
   listeners(generation: number): ReadonlySet<number> {
-    return this.#listening.get(generation) ?? new Set();
+    return this.#attendance.of(generation);
   }
 
   forgetGeneration(generation: number): void {
-    this.#listening.delete(generation);
+    this.#attendance.forget(generation);
   }
 
   /** From now on the generation on this half takes. */
@@ -195,7 +194,7 @@ export class Listener {
 
   /** Closes the sockets so that clients and balancers fail over; the next listen() of a worker opens them again. */
   refuse(reason: string): Promise<void> {
-    return this.#inTurn(async () => (this.#hasWorker() ? undefined : this.#shut('refusing', reason)));
+    return this.#inTurn(async () => (this.#onHalf().length > 0 ? undefined : this.#shut('refusing', reason)));
   }
 
   view(): ListenerView {
@@ -248,7 +247,7 @@ export class Listener {
     const sockets = this.#sockets;
     this.#sockets = null;
     this.#standIns.clear();
-    this.#listening.clear();
+    this.#attendance.clear();
     // covet-init alone can refuse a close, and then it is gone and its sockets with it.
     await sockets?.close().catch((error: Error) => this.#owner.onTrouble(this, error));
     this.#enter(condition, reason);
@@ -262,10 +261,7 @@ export class Listener {
   }
 
   #takers(): Taker[] {
-    return this.#onHalf()
-      .flatMap(([generation, slots]) => [...slots].map((slot) => ({ generation, slot })))
-      .filter(({ generation, slot }) => this.#owner.isTaking(generation, slot))
-      .sort((a, b) => a.slot - b.slot);
+    return this.#onHalf().filter(({ generation, slot }) => this.#owner.isTaking(generation, slot));
   }
 
   /** The kernel's program leaves out the sockets of slots without a worker; its hash does not. */
@@ -274,19 +270,15 @@ export class Listener {
       this.#standIns.update(this.#takers(), this.#sockets.ofHalf(this.#half));
   }
 
-  #onHalf(): [number, Set<number>][] {
+  /** Who listens on the live half, ready or not yet. */
+  #onHalf(): Taker[] {
     const isShared = this.dispatch !== 'bpf';
-    return [...this.#listening].filter(([generation]) => isShared || this.#owner.halfOf(generation) === this.#half);
-  }
-
-  /** Whether any worker listens on the live half, ready or not yet. */
-  #hasWorker(): boolean {
-    return this.#onHalf().some(([, slots]) => slots.size > 0);
+    return this.#attendance.where((generation) => isShared || this.#owner.halfOf(generation) === this.#half);
   }
 
   /** While nobody listens, connections wait, but not for ever. */
   #watchForTakers(): void {
-    if (this.#hasWorker()) {
+    if (this.#onHalf().length > 0) {
       this.#refuseTimer?.cancel();
       this.#refuseTimer = null;
     } else if (this.#condition === 'open' && this.#refuseTimer === null) {
