@@ -8,7 +8,6 @@
 import type { Env, Timer } from '../env.ts';
 import type { HeldGroup } from '../init/held.ts';
 import type { InitClient } from '../init/init-client.ts';
-import { groupKey, readGroupKey } from '../init/keys.ts';
 import type { ListenerView } from '../protocol/operations.ts';
 import type { ListenerCondition } from '../protocol/states.ts';
 import { addressKey, type Address } from './address.ts';
@@ -21,9 +20,6 @@ export type { Half } from './sockets.ts';
 
 /** Of a listener that has not been opened, as far as its kind says it. */
 const DISPATCH_UNOPENED = { tcp: 'bpf', udp: 'hash', unix: 'shared' } as const;
-
-/** Groups of one supervisor are numbered, so that a listener that opens again never meets its old name. */
-let lastGroup = 0;
 
 export class Listener {
   readonly #env: Env;
@@ -88,7 +84,6 @@ export class Listener {
 
   /** The sockets that the supervisor before this one opened, and who listens on them: generation → slots. */
   adopt(group: HeldGroup, half: Half, listening: ReadonlyMap<number, ReadonlySet<number>>): void {
-    lastGroup = Math.max(lastGroup, readGroupKey(group.key)?.count ?? 0);
     this.#use(Sockets.adopt(this.#env, this.#init, group), half);
     for (const [generation, slots] of listening) for (const slot of slots) this.#attendance.add(generation, slot);
     this.#enter('open', 'adopted');
@@ -211,9 +206,8 @@ export class Listener {
   }
 
   async #open(slot: number, half: Half, backlog: number): Promise<Sockets> {
-    const { uid, gid, useBpf } = this.#owner;
-    const group = groupKey({ app: this.#owner.app, count: ++lastGroup });
-    const order = { group, address: this.address, ordinal: this.ordinal, slot, half, backlog, useBpf, uid, gid };
+    const { app, uid, gid, useBpf } = this.#owner;
+    const order = { app, address: this.address, ordinal: this.ordinal, slot, half, backlog, useBpf, uid, gid };
     const sockets = await Sockets.open(this.#env, this.#init, order);
     this.#use(sockets, half);
     this.#enter('open', 'listens');

@@ -7,6 +7,7 @@ import { statSync } from 'node:fs';
 import type { Env } from '../env.ts';
 import type { HeldGroup } from '../init/held.ts';
 import type { InitClient } from '../init/init-client.ts';
+import { groupKey, readGroupKey } from '../init/keys.ts';
 import type { Address } from './address.ts';
 import { Guard } from './guard.ts';
 
@@ -22,7 +23,7 @@ export interface Member {
 type Pair = readonly [Member, Member];
 
 export interface SocketsOrder {
-  readonly group: string;
+  readonly app: string;
   readonly address: Address;
   /** For listen(0): which of the app's it is. */
   readonly ordinal: number | null;
@@ -42,6 +43,9 @@ interface SocketsFacts {
   readonly dispatch: Sockets['dispatch'];
 }
 
+/** Groups of one supervisor are numbered, so that a listener that opens again never meets its old name. */
+let lastGroup = 0;
+
 export class Sockets {
   readonly #env: Env;
   readonly #init: InitClient;
@@ -58,7 +62,8 @@ export class Sockets {
 
   /** Throws InitError: EADDRINUSE, EACCES and whatever else bind(2) and listen(2) say. */
   static async open(env: Env, init: InitClient, order: SocketsOrder): Promise<Sockets> {
-    const { group, slot, half, backlog, ordinal } = order;
+    const { slot, half, backlog, ordinal } = order;
+    const group = groupKey({ app: order.app, count: ++lastGroup });
     const request = { group, slot: String(slot), half: String(half), backlog: String(backlog), note: JSON.stringify({ ordinal }) };
     const { fields, fds } = await init.request('listen', { ...request, ...addressFields(order) });
     const address = addressOf(order.address, fields);
@@ -72,6 +77,7 @@ export class Sockets {
 
   /** Those that the supervisor before this one opened; owns their descriptors from now on. */
   static adopt(env: Env, init: InitClient, held: HeldGroup): Sockets {
+    lastGroup = Math.max(lastGroup, readGroupKey(held.key)?.count ?? 0);
     const { address } = readGroup(held);
     const dispatch = address.kind === 'unix' ? 'shared' : held.fields['halves'] === '2' ? 'bpf' : 'hash';
     const sockets = new Sockets(env, init, { group: held.key, backlog: Number(held.fields['backlog']), address, dispatch });

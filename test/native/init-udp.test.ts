@@ -17,6 +17,7 @@ function listen(wire: Conversation, fields: Record<string, string | number> = {}
     dual: 0,
     backlog: 0,
     slot: 0,
+    half: 0,
     halves: 1,
     ...fields,
   });
@@ -57,7 +58,7 @@ test('a group is one socket, and one more for each slot, and all of them are cho
     ['listening', '1', 'udp4', '-1'],
   );
   assert.equal(opened.fds.length, 1);
-  const appended = await wire.request('append', { group: 'g', slot: 1 });
+  const appended = await wire.request('append', { group: 'g', slot: 1, half: 0 });
   assert.equal(appended.fds.length, 1);
   const [first, second] = [reader(t, opened.fds[0]), reader(t, appended.fds[0])];
   await sendFromMany(Number(opened.fields['port']), () => first.count() + second.count());
@@ -88,7 +89,7 @@ test('a dropped slot is out of the group when its worker has closed it too, and 
   const { wire } = startEmbedded(t);
   const opened = await listen(wire);
   const port = Number(opened.fields['port']);
-  const appended = await wire.request('append', { group: 'g', slot: 1 });
+  const appended = await wire.request('append', { group: 'g', slot: 1, half: 0 });
   const [first, second] = [reader(t, opened.fds[0]), reader(t, appended.fds[0])];
   native().closeFd(appended.fds[0]!);
   assert.equal((await wire.request('drop', { group: 'g', slot: 1 })).verb, 'ok');
@@ -99,7 +100,7 @@ test('a dropped slot is out of the group when its worker has closed it too, and 
   const before = first.count();
   await sendFromMany(port, first.count);
   assert.equal(first.count(), before + CLIENTS);
-  const again = reader(t, (await wire.request('append', { group: 'g', slot: 1 })).fds[0]);
+  const again = reader(t, (await wire.request('append', { group: 'g', slot: 1, half: 0 })).fds[0]);
   await sendFromMany(port, () => first.count() + again.count());
   assert.ok(again.count() > 0);
   assert.equal(failure(await wire.request('drop', { group: 'nobody', slot: 1 })), 'error ENOENT');
