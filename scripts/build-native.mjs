@@ -10,7 +10,7 @@
  * install). It is copied to a work folder below build/, so that an architecture or a sanitizer never reuses another's objects.
  */
 import { spawnSync } from 'node:child_process';
-import { chmodSync, copyFileSync, existsSync, mkdirSync, readdirSync, renameSync, statSync } from 'node:fs';
+import { chmodSync, copyFileSync, existsSync, mkdirSync, readdirSync, renameSync, statSync, symlinkSync } from 'node:fs';
 import { createRequire } from 'node:module';
 import { dirname, join, relative } from 'node:path';
 import { fileURLToPath } from 'node:url';
@@ -67,8 +67,9 @@ function workFolder() {
 
 function build() {
   const folder = workFolder();
-  const toRoot = relative(folder, root);
   mkdirSync(folder, { recursive: true });
+  // By a link inside the folder: of sources that lie outside it gyp makes one object for all targets, whichever flags each has.
+  if (!existsSync(join(folder, 'native'))) symlinkSync(relative(folder, join(root, 'native')), join(folder, 'native'));
   copyFileSync(bindingFile, join(folder, 'binding.gyp'));
   const env = { ...process.env, ...compilers(), PYTHON: process.env['PYTHON'] ?? findTool('python3', 'python3') };
   findTool('make', 'make');
@@ -77,7 +78,7 @@ function build() {
     const result = spawnSync(process.execPath, args, { cwd: folder, env, stdio: ['ignore', 'inherit', 'inherit'] });
     if (result.status !== 0) fail(`Building the native parts failed (node-gyp ${command}); the compiler's messages are above.`);
   };
-  gyp('configure', ['--', `-Droot=${toRoot}`, `-Dnode_addon_api=${nodeAddonApi()}`, `-Dsanitize=${options.sanitize ? 1 : 0}`]);
+  gyp('configure', ['--', `-Droot=.`, `-Dnode_addon_api=${nodeAddonApi()}`, `-Dsanitize=${options.sanitize ? 1 : 0}`]);
   gyp('build', ['--jobs=max']);
 }
 

@@ -3,6 +3,7 @@
  * wanted; and with COVET_RUN, run one app in the foreground. Ends when it is told to, and has covet-init end with it.
  */
 import { rmSync } from 'node:fs';
+import { becomeInit } from './adoption/succession.ts';
 import { ControlServer } from './control/server.ts';
 import { realEnv } from './env.ts';
 import { runForeground } from './foreground.ts';
@@ -16,7 +17,9 @@ async function main(): Promise<void> {
   // node marks descriptors close-on-exec only up to the first hole; what we inherited must not reach the workers.
   env.native.setCloexecFrom(INIT_FD);
   const core = new SupervisorCore(env, INIT_FD);
-  core.init.on('end', () => process.exit(1));
+  const isForeground = process.env['COVET_RUN'] !== undefined;
+  let isQuitting = false;
+  core.init.on('end', () => (isForeground || isQuitting ? process.exit(1) : becomeInit(core)));
   await core.recover();
   const control = new ControlServer(core);
   await control.listen();
@@ -25,6 +28,7 @@ async function main(): Promise<void> {
     await control.close();
     core.logs.end();
     if (process.env['COVET_RUN_TEMP'] === '1') rmSync(env.paths.home, { recursive: true, force: true });
+    isQuitting = true;
     core.init.tell('quit', { code: String(code) });
   };
   control.onKilled(() => void end(0));

@@ -34,7 +34,7 @@ export class SupervisorCore {
   readonly sampler = new Sampler();
   readonly startedAt: string;
   readonly safeMode = new SafeMode(this);
-  readonly #workers: WorkerTable;
+  readonly workers: WorkerTable;
   isStopping = false;
 
   constructor(env: Env, initFd: number) {
@@ -49,7 +49,7 @@ export class SupervisorCore {
       if (event.type === 'slot.changed' && event.to === 'ready') void this.sampler.refresh([event.pid]);
       if (event.type === 'worker.exited') this.sampler.forget(event.pid);
     });
-    this.#workers = new WorkerTable(this.init, (fd) => env.native.closeFd(fd));
+    this.workers = new WorkerTable(this.init, (fd) => env.native.closeFd(fd));
   }
 
   /** Greets covet-init, reads what is wanted, knows every app, and takes over what runs of them; starts none. */
@@ -68,7 +68,7 @@ export class SupervisorCore {
     held.close();
     // Before the ends of workers are told: each is a crash, and answered by the restart policy.
     if (!this.safeMode.isOn) for (const app of this.apps.values()) app.resume();
-    this.#workers.begin();
+    this.workers.begin();
     if (adopted + ended > 0)
       this.logs.say('supervisor', `took over ${adopted} workers and ended ${ended} of the supervisor before this one`);
   }
@@ -95,7 +95,7 @@ export class SupervisorCore {
     const deps: AppDeps = {
       env: this.env,
       init: this.init,
-      workers: this.#workers,
+      workers: this.workers,
       registry: this.registry,
       logs: this.logs,
       events: this.events,

@@ -65,6 +65,42 @@ Status listenUnixGroup(const Message& request, Group& group, Asker asker) {
   return {};
 }
 
+// The file is removed only while it is still the socket that was bound there.
+void tellPath(Writer& text, const UnixPath& path) {
+  text.add("path", path.path).add("device", static_cast<int64_t>(path.device)).add("inode", static_cast<int64_t>(path.inode));
+  if (path.owner) text.add("uid", path.owner->uid).add("gid", path.owner->gid);
+}
+
+std::optional<UnixPath> pathOf(const Message& told) {
+  auto device = told.number("device", 0, INT64_MAX), inode = told.number("inode", 0, INT64_MAX);
+  auto uid = told.number("uid", 0, UINT32_MAX - 1), gid = told.number("gid", 0, UINT32_MAX - 1);
+  if (!device || !inode) return std::nullopt;
+  UnixPath path{told.text("path"), static_cast<dev_t>(*device), static_cast<ino_t>(*inode), std::nullopt};
+  if (uid && gid) path.owner = Owner{static_cast<uid_t>(*uid), static_cast<gid_t>(*gid)};
+  return path;
+}
+
+std::optional<Group> groupOf(const Message& told) {
+  Group group;
+  bool isKnown = setFamily(group, told.text("family"));
+  group.host = told.text("host");
+  group.note = told.text("note");
+  auto port = told.number("port", 0, UINT16_MAX), dual = told.number("dual", 0, 1);
+  auto backlog = told.number("backlog", 0, BACKLOG_MAX), halves = told.number("halves", 1, 2);
+  if (!isKnown || !port || !dual || !backlog || !halves) return std::nullopt;
+  group.backlog = static_cast<int>(*backlog);
+  group.halves = static_cast<int>(*halves);
+  group.isReusable = told.number("reuse", 0, 1).value_or(0) == 1;
+  if (group.family == AF_UNIX) {
+    group.path = pathOf(told);
+    return group.path ? std::optional(std::move(group)) : std::nullopt;
+  }
+  Result<InetAddress> address = inetAddress(group.family, group.host.c_str(), static_cast<uint16_t>(*port), *dual == 1);
+  if (!address.ok()) return std::nullopt;
+  group.address = *address;
+  return group;
+}
+
 }  // namespace
 
 Status Groups::listen(const Message& request) {
@@ -173,23 +209,38 @@ Status Groups::close(const Message& request) {
   return {};
 }
 
-void Groups::tell(uint64_t id) {
+void Groups::tell(PacketSink& to, uint64_t id) const {
   for (const auto& [key, group] : groups_) {
     bool hasPort = group.family != AF_UNIX;
     Writer text("group", id);
     text.add("key", key).add("family", familyName(group)).add("host", group.host).add("port", hasPort ? group.address.port() : 0);
     text.add("dual", group.address.isDual).add("backlog", group.backlog).add("halves", group.halves);
     if (group.type == SOCK_DGRAM) text.add("reuse", group.isReusable);
-    if (group.path) text.add("path", group.path->path);
+    if (group.path) tellPath(text, *group.path);
     text.add("note", group.note);
-    link_.send(text.take());
+    to.send(text.take());
     for (size_t index = 0; index < group.members.size(); index++) {
       const Member& member = group.members[index];
       Writer line("member", id);
       line.add("group", key).add("slot", member.slot).add("half", member.half).add("index", static_cast<int64_t>(index));
-      link_.send(line.take(), {member.fd.get()});
+      to.send(line.take(), {member.fd.get()});
     }
   }
+}
+
+Status Groups::restore(const Message& told, const std::vector<int>& fds) {
+  if (told.verb == "group") {
+    std::optional<Group> group = groupOf(told);
+    if (!group) return invalid("restore");
+    groups_.insert_or_assign(told.text("key"), std::move(*group));
+    return {};
+  }
+  auto found = groups_.find(told.text("group"));
+  auto slot = told.number("slot", -1, SLOTS_MAX - 1), half = told.number("half", -1, 1);
+  if (found == groups_.end() || !slot || !half || fds.size() != 1) return invalid("restore");
+  // In the order of their indices, as they were told.
+  found->second.members.push_back({Fd(fds[0]), static_cast<int>(*slot), static_cast<int>(*half)});
+  return {};
 }
 
 size_t Groups::packets() const {

@@ -57,8 +57,9 @@ class Groups {
   Status drop(const Message& request);
   Status close(const Message& request);
 
-  // A hello's part: every group and member.
-  void tell(uint64_t id);
+  // A hello's part, and a state's: every group and member; `restore` takes one of them back from there, with its descriptors. EINVAL.
+  void tell(PacketSink& to, uint64_t id) const;
+  Status restore(const Message& told, const std::vector<int>& fds);
   size_t packets() const;
 
   // Removes the socket files; the sockets close with the process.

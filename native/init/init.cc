@@ -17,11 +17,18 @@ namespace {
 constexpr int64_t TERM_GRACE_MS = 5'000;  // what a worker has between SIGTERM and SIGKILL when nobody drains it
 constexpr int64_t KILL_WAIT_MS = 1'000;   // a process in uninterruptible sleep does not die; its parent may
 constexpr int EXIT_SUPERVISOR_DIED = 125;
+constexpr int64_t TRIAL_MS = 30'000;      // for a new supervisor to be ready
+
+Program programOf(char** argv) {
+  Program program;
+  for (; argv != nullptr && *argv != nullptr; argv++) program.emplace_back(*argv);
+  return program;
+}
 
 }  // namespace
 
 Init::Init(const Options& options)
-    : options_(options), link_(loop_, *this), groups_(link_), workers_(loop_, link_, options.supervisorFd < 0), notes_(link_), ready_(options.readyFd) {}
+    : options_(options), link_(loop_, *this), groups_(link_), workers_(loop_, link_, options.supervisorFd < 0), notes_(link_), program_(programOf(options.program)), ready_(options.readyFd) {}
 
 Status Init::open() {
   if (Status opened = loop_.open(); !opened.ok()) return opened;
@@ -34,13 +41,19 @@ Status Init::open() {
   return loop_.watch(signals_.get(), EPOLLIN, *this);
 }
 
-int Init::run() {
+int Init::run(Fd lock) {
+  if (lock) lock_ = std::move(lock);
   if (Status opened = open(); !opened.ok()) return failStart("start", opened.error());
   if (options_.supervisorFd >= 0) {
     if (Status set = setNonblocking(options_.supervisorFd); !set.ok()) return failStart("use the supervisor's descriptor", set.error());
     if (Status opened = link_.open(Fd(options_.supervisorFd)); !opened.ok()) return failStart("use the supervisor's descriptor", opened.error());
+  } else if (options_.stateFd >= 0) {
+    if (Status restored = restore(options_.stateFd); !restored.ok()) return failStart("take over", restored.error());
+    if (replyId_ != 0) link_.send(Writer("ok", replyId_).take());
+    reapAll(workers_, *this);  // what ended while there was none
+    if (supervisorPid_ == 0 && state_ == InitState::Serving) startAgainIn(0);
   } else if (Status started = startSupervisor(); !started.ok()) {
-    return failStart((std::string("run ") + options_.program[0]).c_str(), started.error());
+    return failStart((std::string("run ") + program_[0]).c_str(), started.error());
   }
   while (state_ != InitState::Done) {
     loop_.turn(deadlineMs());
@@ -53,12 +66,13 @@ int Init::run() {
 Status Init::startSupervisor() {
   Result<SocketPair> wire = socketPair(PairKind::Seqpacket);
   if (!wire.ok()) return wire.error();
-  Result<Spawned> spawned = spawnSupervisor(options_.program, wire->theirs.get());
+  Result<Spawned> spawned = spawnSupervisor(program_, wire->theirs.get());
   if (!spawned.ok()) return spawned.error();
   supervisorPid_ = spawned->pid;
   supervisorPidfd_ = std::move(spawned->pidfd);
   startedAtMs_ = nowMs();
   state_ = InitState::Serving;
+  deadlineMs_ = fallback_.empty() ? -1 : startedAtMs_ + TRIAL_MS;
   return link_.open(std::move(wire->ours));
 }
 
@@ -82,9 +96,23 @@ void Init::supervisorDied(int status) {
     say("The supervisor exited (%s): ending the workers.", how.c_str());
     return end(EXIT_SUPERVISOR_DIED, SIGTERM, TERM_GRACE_MS);
   }
+  if (isExpected_) {
+    isExpected_ = false;
+    return startAgainIn(0);
+  }
+  if (!fallback_.empty()) {
+    say("The new supervisor, %s, exited (%s) before it was ready: the one before it goes on.", program_.back().c_str(), how.c_str());
+    program_ = std::move(fallback_);
+    fallback_.clear();
+    return startAgainIn(0);
+  }
   deaths_.add(nowMs());
   int64_t delayMs = backoff_.afterLifeOf(nowMs() - startedAtMs_);
   say("The supervisor exited (%s), restarting in %lld ms.", how.c_str(), static_cast<long long>(delayMs));
+  startAgainIn(delayMs);
+}
+
+void Init::startAgainIn(int64_t delayMs) {
   state_ = InitState::Waiting;
   deadlineMs_ = nowMs() + delayMs;
   workers_.beginSpill();
@@ -134,7 +162,7 @@ void Init::end(int code, int signal, int64_t graceMs) {
 
 int64_t Init::deadlineMs() const {
   int64_t workers = workers_.deadlineMs();
-  bool hasOwn = state_ == InitState::Waiting || state_ == InitState::Ending;
+  bool hasOwn = state_ == InitState::Waiting || state_ == InitState::Ending || deadlineMs_ >= 0;
   if (!hasOwn) return workers;
   return workers < 0 ? deadlineMs_ : std::min(workers, deadlineMs_);
 }
@@ -142,6 +170,11 @@ int64_t Init::deadlineMs() const {
 void Init::expire() {
   workers_.expire(nowMs());
   bool isDue = nowMs() >= deadlineMs_;
+  if (state_ == InitState::Serving && isDue && deadlineMs_ >= 0) {
+    deadlineMs_ = -1;
+    say("The new supervisor is not ready after %lld ms, killing it.", static_cast<long long>(TRIAL_MS));
+    if (supervisorPidfd_) (void)pidfdSignal(supervisorPidfd_.get(), SIGKILL);
+  }
   if (state_ == InitState::Waiting && isDue) {
     if (Status started = startSupervisor(); !started.ok()) {
       int64_t delayMs = backoff_.afterLifeOf(0);

@@ -1,6 +1,6 @@
 // The life of covet-init, its parts joined: the loop, the supervisor and its wire, groups, workers, signals.
 //
-//   serving ──supervisor died──► waiting ──backoff over──► serving
+//   serving ──supervisor died──► waiting ──backoff over──► serving ──replace──► the next covet-init, in this process
 //      │                            └──SIGTERM──┐
 //      ├──died under --once, or before it was ready, or embedded──► ending ──all workers gone, or killed and waited for──► exit
 //      └──quit──────────────────────────────────► ending
@@ -14,6 +14,7 @@
 #include "init/notes.h"
 #include "init/options.h"
 #include "init/reaper.h"
+#include "init/state.h"
 #include "init/supervisor_process.h"
 #include "init/workers.h"
 
@@ -25,8 +26,10 @@ class Init : LinkEvents, ReaperEvents, Watcher {
  public:
   explicit Init(const Options& options);
 
-  // Runs to the end; the exit code.
-  int run();
+  // Runs to the end; the exit code. `lock` is kept, and goes on to a covet-init that takes this one's place.
+  int run(Fd lock);
+  // Whether the state of another covet-init can be taken over. Nobody is told anything; the process must end without letting go of it.
+  bool check(int stateFd);
 
  private:
   void onPacket(Packet packet) override;
@@ -37,6 +40,12 @@ class Init : LinkEvents, ReaperEvents, Watcher {
   Status open();
   Status startSupervisor();
   void supervisorDied(int status);
+  void startAgainIn(int64_t delayMs);
+  Status changeProgram(const Message& request);
+  Status replace(const Message& request);
+  Status restore(int stateFd);
+  Status restoreSelf(const Message& told, const std::vector<int>& fds);
+  void store(StateWriter& to, uint64_t replyId) const;
   void onSignal(int signal);
   void tellSignal(int signal);
   void answer(const Message& request);
@@ -56,8 +65,13 @@ class Init : LinkEvents, ReaperEvents, Watcher {
   Workers workers_;
   Notes notes_;
   Fd signals_;
+  Fd lock_;
+  Program program_;
+  Program fallback_;  // of a supervisor that is on trial: the one before it, until it is ready
   Fd ready_;
   InitState state_ = InitState::Serving;
+  uint64_t replyId_ = 0;     // of the `replace` that this covet-init came of
+  bool isExpected_ = false;  // the supervisor was asked for its successor, and its end is no death
   pid_t supervisorPid_ = 0;
   Fd supervisorPidfd_;
   Backoff backoff_;

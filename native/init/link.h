@@ -9,6 +9,7 @@
 #include <vector>
 
 #include "init/loop.h"
+#include "init/packet_sink.h"
 #include "sys/packet.h"
 
 namespace covet {
@@ -24,7 +25,7 @@ class LinkEvents {
   ~LinkEvents() = default;
 };
 
-class Link : public Watcher {
+class Link : public Watcher, public PacketSink {
  public:
   Link(Loop& loop, LinkEvents& events) : loop_(loop), events_(events) {}
   ~Link() { close(); }
@@ -32,9 +33,12 @@ class Link : public Watcher {
   Status open(Fd socket);
   void close();
   bool isOpen() const { return static_cast<bool>(socket_); }
+  int fd() const { return socket_.get(); }
+  // Nothing of ours waits to be sent: the other side's socket has all of it.
+  bool isIdle() const { return waiting_.empty(); }
 
   // Descriptors are borrowed. Sent on a closed link, a packet is dropped: the next hello tells everything again.
-  void send(std::string text, std::initializer_list<int> fds = {});
+  void send(std::string text, std::initializer_list<int> fds = {}) override;
   // A hello's answer may be longer than QUEUE_MAX: it is as long as what is held.
   void allow(size_t packets) { allowance_ += packets; }
   // Takes everything that was sent before the other side died.

@@ -73,20 +73,28 @@ int main(int argc, char** argv) {
   covet::Options options;
   fillStandard();
   if (const char* problem = covet::parseOptions(argc, argv, options); problem != nullptr) return refuse(options.readyFd, problem, 2);
-  if (!closeAllBut(options.readyFd, options.supervisorFd)) return refuse(-1, because("Cannot use the given descriptors", covet::lastError("close_range")), 1);
+  if (options.checkFd >= 0) {
+    // Nothing of what it reads is let go of: this process only looks.
+    _exit(covet::Init(options).check(options.checkFd) ? 0 : 1);
+  }
+  // In place of another covet-init every descriptor is wanted: that one kept the rest from being inherited.
+  if (options.stateFd < 0 && !closeAllBut(options.readyFd, options.supervisorFd)) return refuse(-1, because("Cannot use the given descriptors", covet::lastError("close_range")), 1);
   signal(SIGPIPE, SIG_IGN);
   signal(SIGCHLD, SIG_DFL);  // ignored, as a careless parent leaves it, children would be reaped by the kernel and their status lost
   if (prctl(PR_SET_CHILD_SUBREAPER, 1, 0, 0, 0) < 0) return refuse(options.readyFd, because("Cannot become a subreaper", covet::lastError("prctl")), 1);
   raiseFileLimit();
 
   covet::Lock lock;
-  if (options.lock != nullptr) {
+  bool hasLock = options.stateFd >= 0 && covet::stateHasLock(options.stateFd);
+  if (options.lock != nullptr && !hasLock) {
     lock = covet::takeLock(options.lock);
-    if (lock.error.code == EWOULDBLOCK) return refuse(options.readyFd, "already running as pid " + std::to_string(lock.holder), 1);
-    if (!lock.fd) return refuse(options.readyFd, because(std::string("Cannot lock ") + options.lock, lock.error), 1);
+    // One that takes over goes on all the same: whoever has the lock meanwhile has none of what it holds.
+    if (!lock.fd && options.stateFd >= 0) covet::say("Cannot lock %s: %s (%s), going on.", options.lock, lock.error.text(), lock.error.name());
+    else if (lock.error.code == EWOULDBLOCK) return refuse(options.readyFd, "already running as pid " + std::to_string(lock.holder), 1);
+    else if (!lock.fd) return refuse(options.readyFd, because(std::string("Cannot lock ") + options.lock, lock.error), 1);
   }
   if (options.log != nullptr && !openLog(options.log)) {
     return refuse(options.readyFd, because(std::string("Cannot open ") + options.log, covet::lastError("open")), 1);
   }
-  return covet::Init(options).run();
+  return covet::Init(options).run(std::move(lock.fd));
 }

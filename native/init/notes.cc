@@ -23,8 +23,10 @@ Status Notes::keep(const Message& request) {
   return {};
 }
 
-void Notes::tell(uint64_t id) {
-  for (const auto& [key, text] : notes_) link_.send(Writer("note", id).add("key", key).add("text", text).take());
+void Notes::tell(PacketSink& to, uint64_t id) const {
+  for (const auto& [key, text] : notes_) to.send(Writer("note", id).add("key", key).add("text", text).take());
 }
+
+void Notes::restore(const Message& told) { notes_.insert_or_assign(told.text("key"), told.text("text")); }
 
 }  // namespace covet

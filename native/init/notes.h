@@ -17,8 +17,9 @@ class Notes {
   // Keeps a text, or with an empty one lets go of it. Answers on the link, when it succeeded: EINVAL, EMSGSIZE, ENOSPC.
   Status keep(const Message& request);
 
-  // A hello's part.
-  void tell(uint64_t id);
+  // A hello's part, and a state's; `restore` takes it back from there.
+  void tell(PacketSink& to, uint64_t id) const;
+  void restore(const Message& told);
   size_t packets() const { return notes_.size(); }
 
  private:

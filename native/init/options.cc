@@ -13,7 +13,8 @@ namespace {
 
 const option LONG_OPTIONS[] = {
     {"ready-fd", required_argument, nullptr, 'r'}, {"supervisor-fd", required_argument, nullptr, 's'}, {"lock", required_argument, nullptr, 'l'},
-    {"log", required_argument, nullptr, 'g'},      {"once", no_argument, nullptr, 'o'},                {nullptr, 0, nullptr, 0},
+    {"log", required_argument, nullptr, 'g'},      {"once", no_argument, nullptr, 'o'},
+    {"state", required_argument, nullptr, 'S'},    {"check-state", required_argument, nullptr, 'C'},   {nullptr, 0, nullptr, 0},
 };
 
 bool descriptor(const char* text, int& into) {
@@ -38,6 +39,12 @@ const char* parseOptions(int argc, char** argv, Options& into) {
       case 's':
         if (!descriptor(optarg, into.supervisorFd)) return "Expected --supervisor-fd to be a descriptor above 2";
         break;
+      case 'S':
+        if (!descriptor(optarg, into.stateFd)) return "Expected --state to be a descriptor above 2";
+        break;
+      case 'C':
+        if (!descriptor(optarg, into.checkFd)) return "Expected --check-state to be a descriptor above 2";
+        break;
       case 'l': into.lock = optarg; break;
       case 'g': into.log = optarg; break;
       case 'o': into.isOnce = true; break;
@@ -45,6 +52,7 @@ const char* parseOptions(int argc, char** argv, Options& into) {
     }
   }
   bool hasProgram = optind < argc;
+  if (into.checkFd >= 0) return hasProgram ? "Expected no program with --check-state" : nullptr;
   if (into.supervisorFd >= 0) return hasProgram ? "Expected no program with --supervisor-fd" : nullptr;
   if (!hasProgram) return "Expected a program after --";
   if (into.lock == nullptr) return "Expected --lock PATH";

@@ -2,6 +2,8 @@
 //
 //   covet-init [--ready-fd N] [--once] --lock PATH [--log PATH] -- program args…
 //   covet-init --supervisor-fd N [--lock PATH] [--log PATH]
+//   covet-init --state N …                      in place of another covet-init: state.h
+//   covet-init --check-state N                  exit 0 when it could be
 #pragma once
 
 namespace covet {
@@ -11,6 +13,8 @@ struct Options {
   const char* log = nullptr;
   int readyFd = -1;
   int supervisorFd = -1;  // embedded: the parent is the supervisor
+  int stateFd = -1;
+  int checkFd = -1;
   bool isOnce = false;    // `run`: a supervisor that died is not started again
   char** program = nullptr;
 };

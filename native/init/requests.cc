@@ -33,6 +33,8 @@ Status Init::perform(const Message& request) {
   if (verb == "worker") return workers_.make(request);
   if (verb == "note") return notes_.keep(request);
   if (verb == "forget") return workers_.forget(request);
+  if (verb == "program") return changeProgram(request);
+  if (verb == "replace") return replace(request);
   if (verb == "hello") {
     auto min = request.number("min", 0, INT32_MAX), max = request.number("max", 0, INT32_MAX);
     if (!min || !max) return SysError{EINVAL, "hello"};
@@ -60,16 +62,19 @@ void Init::tellHeld(uint64_t id) {
   link_.allow(groups_.packets() + workers_.packets() + notes_.packets());
   Writer hello("hello", id);
   hello.add("version", WIRE_VERSION).add("pid", getpid()).add("resumed", wasReady_ ? 1 : 0);
-  link_.send(hello.add("deaths", static_cast<int64_t>(deaths_.within(nowMs()))).take());
-  notes_.tell(id);
-  groups_.tell(id);
-  workers_.tell(id);
+  hello.add("deaths", static_cast<int64_t>(deaths_.within(nowMs())));
+  link_.send(hello.add("lock", options_.lock == nullptr ? "" : options_.lock).add("log", options_.log == nullptr ? "" : options_.log).take());
+  notes_.tell(link_, id);
+  groups_.tell(link_, id);
+  workers_.tell(link_, id);
   link_.send(Writer("end", id).take());
   if (pendingSignal_ != 0) tellSignal(pendingSignal_);
 }
 
 void Init::becomeReady() {
   wasReady_ = true;
+  fallback_.clear();
+  if (state_ == InitState::Serving) deadlineMs_ = -1;
   tellStarter("ready\n");
 }
 

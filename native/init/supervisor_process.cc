@@ -44,14 +44,17 @@ void become(char** program, int wire, int failure) {
 
 }  // namespace
 
-Result<Spawned> spawnSupervisor(char** program, int wire) {
+Result<Spawned> spawnSupervisor(const Program& program, int wire) {
+  std::vector<char*> argv;
+  for (const std::string& text : program) argv.push_back(const_cast<char*>(text.c_str()));
+  argv.push_back(nullptr);
   int ends[2];
   if (pipe2(ends, O_CLOEXEC) < 0) return lastError("pipe2");
   Fd reader(ends[0]), writer(ends[1]);
   pid_t pid = fork();
   if (pid < 0) return lastError("fork");
   if (pid == 0) {
-    become(program, wire, writer.get());
+    become(argv.data(), wire, writer.get());
     int code = errno;
     if (write(FAILURE_FD, &code, sizeof code) < 0) (void)!write(writer.get(), &code, sizeof code);
     _exit(127);

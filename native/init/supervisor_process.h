@@ -18,8 +18,10 @@ struct Spawned {
   Fd pidfd;
 };
 
+using Program = std::vector<std::string>;
+
 // `wire` becomes its descriptor 3, /dev/null its 0; 1 and 2 are ours. Fails with the errno of execvp(3) too.
-Result<Spawned> spawnSupervisor(char** program, int wire);
+Result<Spawned> spawnSupervisor(const Program& program, int wire);
 
 // "code 1", "signal 9 (SIGKILL)".
 std::string describeStatus(int status);

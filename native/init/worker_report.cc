@@ -79,12 +79,12 @@ void Workers::reportEnded(Worker& worker) {
   worker.report_.reset();
   if (worker.stage_.empty() && worker.state_ == WorkerState::Starting) {
     worker.state_ = WorkerState::Running;
-    if (!areOurs_ && worker.pidfd_) (void)loop_.watch(worker.pidfd_.get(), EPOLLIN | EPOLLET, worker);
+    if (!worker.isOurs_) (void)watch(worker);
     return tellRunning(worker);
   }
   if (worker.stage_.empty()) worker.stage_ = "spawn";
   worker.state_ = WorkerState::Failed;
-  tellFailed(0, worker);
+  tellEnd(link_, 0, worker);
 }
 
 bool Workers::reaped(pid_t pid, int status) {
@@ -111,11 +111,11 @@ void Workers::pidfdEvents(Worker& worker) {
 }
 
 void Workers::exited(Worker& worker, int status) {
-  if (!areOurs_ && worker.pidfd_) loop_.unwatch(worker.pidfd_.get());
+  if (!worker.isOurs_ && worker.pidfd_) loop_.unwatch(worker.pidfd_.get());
   worker.state_ = WorkerState::Exited;
   worker.status_ = status;
   worker.goneAtMs_ = 0;
-  tellExited(0, worker);
+  tellEnd(link_, 0, worker);
 }
 
 int64_t Workers::deadlineMs() const {

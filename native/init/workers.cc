@@ -46,8 +46,9 @@ Status Workers::make(const Message& request) {
     if (error.code != 0) return error;
   }
   auto worker = std::make_unique<Worker>(*this, key);
-  if (Status watched = loop_.watch(report->reader.get(), EPOLLIN, *worker); !watched.ok()) return watched;
+  worker->isOurs_ = areOurs_;
   worker->report_ = std::move(report->reader);
+  if (Status watched = watch(*worker); !watched.ok()) return watched;
   worker->channel_ = std::move(channel->ours);
   worker->handoff_ = std::move(handoff->ours);
   worker->out_ = std::move(out->reader);
@@ -72,35 +73,6 @@ Status Workers::forget(const Message& request) {
   }
   link_.send(Writer("ok", request.id).take());
   return {};
-}
-
-void Workers::tell(uint64_t id) {
-  for (const auto& [key, entry] : workers_) {
-    const Worker& worker = *entry;
-    bool hasRun = worker.state_ == WorkerState::Running || worker.state_ == WorkerState::Exited;
-    Writer text("worker", id);
-    text.add("key", key).add("pid", hasRun ? worker.pid_ : 0).add("start", hasRun ? static_cast<int64_t>(worker.start_) : 0);
-    int channel = worker.channel_.get(), handoff = worker.handoff_.get(), out = worker.out_.get(), err = worker.err_.get();
-    if (hasRun && worker.pidfd_) link_.send(text.take(), {channel, handoff, out, err, worker.pidfd_.get()});
-    else link_.send(text.take(), {channel, handoff, out, err});
-    if (worker.state_ == WorkerState::Failed) tellFailed(id, worker);
-    if (worker.state_ == WorkerState::Exited) tellExited(id, worker);
-  }
-}
-
-void Workers::tellRunning(const Worker& worker) {
-  Writer text("running", 0);
-  text.add("key", worker.key_).add("pid", worker.pid_).add("start", static_cast<int64_t>(worker.start_));
-  if (worker.pidfd_) link_.send(text.take(), {worker.pidfd_.get()});
-  else link_.send(text.take());
-}
-
-void Workers::tellFailed(uint64_t id, const Worker& worker) {
-  link_.send(Writer("failed", id).add("key", worker.key_).add("stage", worker.stage_).add("errno", worker.errno_).take());
-}
-
-void Workers::tellExited(uint64_t id, const Worker& worker) {
-  link_.send(Writer("exited", id).add("key", worker.key_).add("pid", worker.pid_).add("status", worker.status_).take());
 }
 
 void Workers::beginSpill() {

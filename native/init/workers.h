@@ -39,12 +39,14 @@ class Worker : public Watcher {
   pid_t pid_ = 0;
   unsigned long long start_ = 0;
   int status_ = 0;
+  bool isOurs_ = true;    // our child, reaped here
   int64_t goneAtMs_ = 0;  // when a worker that is somebody else's child was seen to have ended
 };
 
 class Workers {
  public:
-  // `areOurs`: false when covet-init is the supervisor's child, whose workers it cannot reap.
+  // `areOurs`: false when covet-init is the supervisor's child, whose workers it cannot reap. So are those whose parent was a covet-init that
+  // is gone.
   Workers(Loop& loop, Link& link, bool areOurs) : loop_(loop), link_(link), spill_(loop), areOurs_(areOurs) {}
 
   // Each answers its request on the link, when it succeeded.
@@ -52,7 +54,10 @@ class Workers {
   Status forget(const Message& request);
 
   // A hello's part: every worker, and how it ended if it did.
-  void tell(uint64_t id);
+  void tell(PacketSink& to, uint64_t id) const;
+  // A state's part, and what takes one of its lines back. EINVAL.
+  void store(PacketSink& to) const;
+  Status restore(const Message& told, const std::vector<int>& fds);
   size_t packets() const { return 2 * workers_.size(); }
 
   // Between supervisors the workers' lines are written to their files from here.
@@ -82,8 +87,8 @@ class Workers {
   void pidfdEvents(Worker& worker);
   void exited(Worker& worker, int status);
   void tellRunning(const Worker& worker);
-  void tellFailed(uint64_t id, const Worker& worker);
-  void tellExited(uint64_t id, const Worker& worker);
+  void tellEnd(PacketSink& to, uint64_t id, const Worker& worker) const;
+  Status watch(Worker& worker);
 
   Loop& loop_;
   Link& link_;

@@ -87,7 +87,6 @@ export class AppHost implements SlotHost {
     workers.add(worker);
     worker.adopt(held, memo?.worker === held.key ? memo.startedMs : env.nowMs());
     logs.attach(this.#app.name, held.out, held.err);
-    for (const fd of [held.out, held.err]) env.native.closeFd(fd);
     if (memo?.worker === held.key && memo.listening.length > 0) this.#servers.add(slot.index);
     return worker;
   }

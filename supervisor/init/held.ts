@@ -24,6 +24,10 @@ export interface HeldWorker {
   readonly key: string;
   /** 0 while covet-exec has not told it. */
   readonly pid: number;
+  /** Clock ticks after boot. */
+  readonly start: string;
+  /** Where covet-init writes its lines while there is no supervisor. */
+  readonly files: { readonly out: string; readonly err: string };
   readonly channel: number;
   readonly handoff: number;
   readonly out: number;
@@ -52,7 +56,9 @@ export class Held {
     if (group !== undefined && first !== undefined) {
       group.members.push({ slot: Number(fields['slot']), half: Number(fields['half']), index: Number(fields['index']), fd: first });
     } else if (verb === 'worker' && first !== undefined && handoff !== undefined && out !== undefined && err !== undefined) {
-      this.workers.set(key, { key, pid: Number(fields['pid'] ?? 0), channel: first, handoff, out, err, pidfd });
+      const files = { out: fields['out'] ?? '', err: fields['err'] ?? '' };
+      const { pid = '0', start = '0' } = fields;
+      this.workers.set(key, { key, pid: Number(pid), start, files, channel: first, handoff, out, err, pidfd });
     } else {
       for (const fd of fds) this.#closeFd(fd);
     }

@@ -58,6 +58,9 @@ export class InitClient extends EventEmitter<InitEvents> {
   isResumed = false;
   /** Supervisors that died within the last minute. */
   deaths = 0;
+  /** Files that covet-init was started with; empty for none. */
+  lock = '';
+  log = '';
 
   constructor(env: Env, fd: number) {
     super();
@@ -126,6 +129,8 @@ export class InitClient extends EventEmitter<InitEvents> {
         this.pid = Number(packet.fields['pid']);
         this.isResumed = packet.fields['resumed'] === '1';
         this.deaths = Number(packet.fields['deaths'] ?? 0);
+        this.lock = packet.fields['lock'] ?? '';
+        this.log = packet.fields['log'] ?? '';
         if (!isSpoken(Number(packet.fields['version']))) this.#settle(packet.id)?.reject(otherVersion(packet.fields['version'] ?? 'none'));
         return;
       case 'exited':

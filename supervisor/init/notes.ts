@@ -3,6 +3,7 @@
  * it changes, in order with every other request; nobody waits for it.
  */
 import type { InitClient } from './init-client.ts';
+import type { StateRecord } from './state.ts';
 
 export class Notes {
   readonly #init: InitClient;
@@ -32,6 +33,11 @@ export class Notes {
 
   keys(): readonly string[] {
     return [...this.#texts.keys()];
+  }
+
+  /** All of them, for a covet-init that has to be told. */
+  records(): StateRecord[] {
+    return [...this.#texts].map(([key, text]) => ({ verb: 'note', fields: { key, text }, fds: [] }));
   }
 
   keep(key: string, value: object): void {

@@ -5,14 +5,16 @@
  * slots whose worker has called listen() here, on the live half, and is ready. While the set is empty the last program stays, so
  * connections wait where their worker's successor will find them; when none is due they are refused (DESIGN §3, three conditions).
  */
-import type { Env, Timer } from '../env.ts';
+import type { Env } from '../env.ts';
 import type { HeldGroup } from '../init/held.ts';
 import type { InitClient } from '../init/init-client.ts';
+import type { StateRecord } from '../init/state.ts';
 import type { ListenerView } from '../protocol/operations.ts';
 import type { ListenerCondition } from '../protocol/states.ts';
 import { addressKey, type Address } from './address.ts';
 import { Attendance } from './attendance.ts';
 import type { ListenerOwner } from './listener-owner.ts';
+import { Refusal } from './refusal.ts';
 import { Sockets, type Half } from './sockets.ts';
 import { StandIns, type Taker } from './stand-ins.ts';
 
@@ -40,7 +42,7 @@ export class Listener {
   /** What the kernel's program was last made from. */
   #attached = '';
   #steer: { port: number; index: number } | null = null;
-  #refuseTimer: Timer | null = null;
+  readonly #refusal: Refusal;
 
   constructor(env: Env, init: InitClient, owner: ListenerOwner, address: Address, ordinal: number | null) {
     this.#env = env;
@@ -48,6 +50,7 @@ export class Listener {
     this.#owner = owner;
     this.address = address;
     this.ordinal = ordinal;
+    this.#refusal = new Refusal(env, owner.whenDown === 'refuse' ? 0 : owner.queueMs, (reason) => void this.refuse(reason));
     this.#standIns = new StandIns((taker, slot, fd) => {
       const notice = { t: fd === null ? 'standDown' : 'standIn', listener: this.key, slot, backlog: this.#sockets?.backlog ?? 0 } as const;
       return owner.tellStandIn(taker, notice, fd === null ? [] : [fd]);
@@ -73,8 +76,7 @@ export class Listener {
       this.#sockets ??= await this.#open(slot, half, backlog);
       this.#sockets.backlog = backlog;
       // Whoever asks is about to listen: the refusal that was due waits for the next look.
-      this.#refuseTimer?.cancel();
-      this.#refuseTimer = null;
+      this.#refusal.cancel();
       const fd = this.#env.native.duplicate(await this.#sockets.lend(slot, half));
       // Until its worker is ready.
       this.#standIn();
@@ -87,6 +89,11 @@ export class Listener {
     this.#use(Sockets.adopt(this.#env, this.#init, group), half);
     for (const [generation, slots] of listening) for (const slot of slots) this.#attendance.add(generation, slot);
     this.#enter('open', 'adopted');
+  }
+
+  /** Its sockets, for a covet-init that has to be told. */
+  records(): readonly StateRecord[] {
+    return this.#sockets?.records() ?? [];
   }
 
   /** A duplicate, the caller's, of any other slot's socket; null where there is none. */
@@ -130,7 +137,8 @@ export class Listener {
 
   /** Brings the kernel's choice in line with who takes now. At most one attach; none when nothing changed. */
   refresh(): void {
-    this.#watchForTakers();
+    if (this.#onHalf().length > 0) this.#refusal.cancel();
+    else if (this.#condition === 'open') this.#refusal.await();
     this.#standIn();
     const indices = this.#eligible()
       .map((slot) => this.#sockets?.member(slot, this.#half)?.index)
@@ -236,8 +244,7 @@ export class Listener {
   }
 
   async #shut(condition: 'refusing' | 'closed', reason: string): Promise<void> {
-    this.#refuseTimer?.cancel();
-    this.#refuseTimer = null;
+    this.#refusal.cancel();
     const sockets = this.#sockets;
     this.#sockets = null;
     this.#standIns.clear();
@@ -268,20 +275,6 @@ export class Listener {
   #onHalf(): Taker[] {
     const isShared = this.dispatch !== 'bpf';
     return this.#attendance.where((generation) => isShared || this.#owner.halfOf(generation) === this.#half);
-  }
-
-  /** While nobody listens, connections wait, but not for ever. */
-  #watchForTakers(): void {
-    if (this.#onHalf().length > 0) {
-      this.#refuseTimer?.cancel();
-      this.#refuseTimer = null;
-    } else if (this.#condition === 'open' && this.#refuseTimer === null) {
-      const waitMs = this.#owner.whenDown === 'refuse' ? 0 : this.#owner.queueMs;
-      this.#refuseTimer = this.#env.after(waitMs, () => {
-        this.#refuseTimer = null;
-        void this.refuse(`no worker listened for ${waitMs} ms`);
-      });
-    }
   }
 
   #enter(condition: ListenerCondition, reason: string): void {

@@ -22,6 +22,10 @@ export class ListenerRegistry {
     return this.#byApp.get(app) ?? [];
   }
 
+  all(): readonly Listener[] {
+    return [...this.#byApp.values()].flat();
+  }
+
   find(app: string, key: string): Listener | undefined {
     return this.of(app).find((listener) => listener.key === key);
   }

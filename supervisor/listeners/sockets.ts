@@ -8,6 +8,7 @@ import type { Env } from '../env.ts';
 import type { HeldGroup } from '../init/held.ts';
 import type { InitClient } from '../init/init-client.ts';
 import { groupKey, readGroupKey } from '../init/keys.ts';
+import type { StateRecord } from '../init/state.ts';
 import type { Address } from './address.ts';
 import { Guard } from './guard.ts';
 
@@ -41,6 +42,8 @@ interface SocketsFacts {
   readonly backlog: number;
   readonly address: Address;
   readonly dispatch: Sockets['dispatch'];
+  /** As covet-init tells the group. */
+  readonly fields: Readonly<Record<string, string>>;
 }
 
 /** Groups of one supervisor are numbered, so that a listener that opens again never meets its old name. */
@@ -59,16 +62,18 @@ export class Sockets {
   backlog: number;
   /** Of a Unix socket's file, when it was made. */
   readonly #inode: number | null;
+  readonly #fields: Readonly<Record<string, string>>;
 
   /** Throws InitError: EADDRINUSE, EACCES and whatever else bind(2) and listen(2) say. */
   static async open(env: Env, init: InitClient, order: SocketsOrder): Promise<Sockets> {
     const { slot, half, backlog, ordinal } = order;
     const group = groupKey({ app: order.app, count: ++lastGroup });
     const request = { group, slot: String(slot), half: String(half), backlog: String(backlog), note: JSON.stringify({ ordinal }) };
-    const { fields, fds } = await init.request('listen', { ...request, ...addressFields(order) });
+    const asked = { ...request, ...addressFields(order) };
+    const { fields, fds } = await init.request('listen', asked);
     const address = addressOf(order.address, fields);
     const dispatch = address.kind === 'unix' ? 'shared' : fds[1] === undefined ? 'hash' : 'bpf';
-    const sockets = new Sockets(env, init, { group, backlog, address, dispatch });
+    const sockets = new Sockets(env, init, { group, backlog, address, dispatch, fields: { ...asked, ...fields } });
     // A member of the group that is never lent: the program is attached through it.
     if (fds[2] !== undefined) sockets.#guard = { fd: fds[2], index: Number(fields['guard']) };
     sockets.#put(slot, half, fields, fds);
@@ -80,7 +85,13 @@ export class Sockets {
     lastGroup = Math.max(lastGroup, readGroupKey(held.key)?.count ?? 0);
     const { address } = readGroup(held);
     const dispatch = address.kind === 'unix' ? 'shared' : held.fields['halves'] === '2' ? 'bpf' : 'hash';
-    const sockets = new Sockets(env, init, { group: held.key, backlog: Number(held.fields['backlog']), address, dispatch });
+    const sockets = new Sockets(env, init, {
+      group: held.key,
+      backlog: Number(held.fields['backlog']),
+      address,
+      dispatch,
+      fields: held.fields,
+    });
     for (const { slot } of held.members) {
       const [a, b] = [0, 1].map((half) => held.members.find((member) => member.slot === slot && member.half === half));
       const [first, second] = [a ?? b, b ?? a];
@@ -98,6 +109,7 @@ export class Sockets {
     this.address = facts.address;
     this.dispatch = facts.dispatch;
     this.#inode = inodeOf(this.address);
+    this.#fields = facts.fields;
   }
 
   /** An app that unlinks its path before it listens took the socket out of the file system: nobody can connect to it any more. */
@@ -174,6 +186,32 @@ export class Sockets {
     await this.#init.request('close', { group: this.#group });
   }
 
+  /** The group and its members in the order of their indices, for a covet-init that has to be told. */
+  records(): StateRecord[] {
+    const { address } = this;
+    const group = {
+      ...this.#fields,
+      key: this.#group,
+      port: String(address.kind === 'unix' ? 0 : address.port),
+      dual: this.#fields['dual'] ?? '0',
+    };
+    const file = address.kind === 'unix' ? fileOf(address.path) : {};
+    const members = [...this.#pairs].flatMap(([slot, pair]) => pair.map((member, half) => ({ ...member, slot, half })));
+    if (this.#guard !== null) members.push({ ...this.#guard, slot: -1, half: -1 });
+    // What both halves, or all slots, share is one member.
+    const byIndex = new Map(members.toReversed().map((member) => [member.index, member]));
+    return [
+      { verb: 'group', fields: { ...group, ...file }, fds: [] },
+      ...[...byIndex.values()]
+        .sort((a, b) => a.index - b.index)
+        .map(({ slot, half, index, fd }) => ({
+          verb: 'member',
+          fields: { group: this.#group, slot: String(slot), half: String(half), index: String(index) },
+          fds: [fd],
+        })),
+    ];
+  }
+
   async #append(slot: number, half: Half): Promise<void> {
     const shared = [...this.#pairs.values()][0];
     if (this.dispatch === 'shared' && shared !== undefined) {
@@ -216,6 +254,12 @@ function addressFields({ address, useBpf, uid, gid }: SocketsOrder): Record<stri
 function addressOf(asked: Address, fields: Readonly<Record<string, string>>): Address {
   if (asked.kind === 'unix') return asked;
   return { ...asked, host: fields['host'] ?? asked.host, port: Number(fields['port']), dual: asked.dual && fields['family'] !== 'tcp4' };
+}
+
+/** What says that the file at a path is still the socket that was bound there. */
+function fileOf(path: string): Record<string, string> {
+  const { dev = 0, ino = 0 } = statSync(path, { throwIfNoEntry: false }) ?? {};
+  return { device: String(dev), inode: String(ino) };
 }
 
 function inodeOf(address: Address): number | null {

@@ -16,7 +16,7 @@ const INIT_PACKET_BYTES_MAX = 65_536;
  *
  * | request | keys | reply | descriptors of the reply |
  * |---|---|---|---|
- * | hello  | min max | `hello version pid resumed=0\|1 deaths` (1: a supervisor before this one was ready; deaths: of supervisors within the last minute), then one `note`, `group`, `member`, `worker`, `failed`, `exited` each for what is held, then `end` | see below |
+ * | hello  | min max | `hello version pid resumed=0\|1 deaths lock log` (1: a supervisor before this one was ready; deaths: of supervisors within the last minute; lock and log: its own options), then one `note`, `group`, `member`, `worker`, `failed`, `exited` each for what is held, then `end` | see below |
  * | listen | group family=tcp4\|tcp6\|udp4\|udp6\|unix host port dual=0\|1 backlog slot half halves=1\|2 note; udp: halves=1 reuse=0\|1 (SO_REUSEADDR), backlog unused; unix: path uid gid | `listening port halves a b guard` (indices in the reuseport group; a is the asking half's) | [a, b, guard], [a], or the unix socket |
  * | append | group slot half | `appended a b` | [a, b] or [a] |
  * | moved  | group index | `ok` | that member left the group and came back as its last; the last took its place |
@@ -25,6 +25,8 @@ const INIT_PACKET_BYTES_MAX = 65_536;
  * | worker | key out err (files for its lines while there is no supervisor) | `worker` | [channel ours, channel theirs, handoff ours, handoff theirs, out r, out w, err r, err w, report w] |
  * | note   | key text | `ok` | kept and told at each hello; an empty text lets go of it |
  * | forget | key | `ok` | the record of a worker that exited, or never ran, and its descriptors are let go |
+ * | program | arg0 arg1 … | `ok` | the supervisor is about to end for its successor, which is this program; until that is `ready`, the one before it is started again if it fails |
+ * | replace | path | `ok`, by whoever is covet-init then | another covet-init takes this one's place in the same process, with all it holds; ENOEXEC: it cannot, EAGAIN: packets are under way |
  * | ready  | | `ok` | tells whoever started covet-init that the supervisor serves |
  * | quit   | code | – | every worker left is killed, then covet-init exits with the code |
  *

@@ -7,6 +7,7 @@ import type { PacketSocket } from '../../native/index.ts';
 import type { Env } from '../env.ts';
 import type { HeldWorker } from '../init/held.ts';
 import type { InitClient } from '../init/init-client.ts';
+import type { StateRecord } from '../init/state.ts';
 import { LineSplitter } from '../protocol/rpc.ts';
 import {
   CHANNEL_LINE_BYTES_MAX,
@@ -35,6 +36,12 @@ export interface WorkerCallbacks {
 /** What spawn adds to an order: everything but the descriptors. */
 export type WorkerOrder = Omit<SpawnOrder, 'out' | 'err' | 'fds' | 'report' | 'listenFds'>;
 
+interface Pipes {
+  readonly out: number;
+  readonly err: number;
+  readonly files: { readonly out: string; readonly err: string };
+}
+
 export class WorkerHandle {
   readonly key: string;
   readonly #env: Env;
@@ -43,6 +50,11 @@ export class WorkerHandle {
   #channel: Socket | null = null;
   #handoff: PacketSocket | null = null;
   #pidfd = -1;
+  /** Clock ticks after boot (/proc/PID/stat, field 22). */
+  #start = '0';
+  /** The read ends of its log pipes, which others copy from, and where covet-init writes their lines while there is no supervisor. */
+  #pipes: Pipes | null = null;
+  #channelFd = -1;
   #ended = false;
   pid = 0;
   startedMs = 0;
@@ -74,6 +86,7 @@ export class WorkerHandle {
       number,
     ];
     this.#open(channel, handoff);
+    this.#pipes = { out: outRead, err: errRead, files };
     try {
       onPipes(outRead, errRead);
       // The worker holds the read ends of its own pipes too: if covet-init and supervisor both died, it would not get EPIPE (SPINE 7).
@@ -82,22 +95,25 @@ export class WorkerHandle {
       const spawnError = await spawnWorker({ ...order, out: outWrite, err: errWrite, fds: theirs, report, listenFds: lent.length });
       if (spawnError !== null) this.failed(spawnError);
     } finally {
-      for (const fd of [...lent, channelTheirs, handoffTheirs, outRead, outWrite, errRead, errWrite, report]) this.#env.native.closeFd(fd);
+      for (const fd of [...lent, channelTheirs, handoffTheirs, outWrite, errWrite, report]) this.#env.native.closeFd(fd);
     }
   }
 
   /** Takes over the worker of a supervisor that is gone. Owns the descriptors from now on. */
-  adopt({ pid, pidfd, channel, handoff }: HeldWorker, startedMs: number): void {
+  adopt({ pid, start, pidfd, channel, handoff, out, err, files }: HeldWorker, startedMs: number): void {
     this.pid = pid;
+    this.#start = start;
     this.#pidfd = pidfd ?? -1;
+    this.#pipes = { out, err, files };
     this.startedMs = startedMs;
     this.#open(channel, handoff, { isAdopted: true });
     // The line break ends a line that the one before us left half written.
     this.#channel?.write(`\n${JSON.stringify({ t: 'hello', ...WORKER_WIRE_VERSION } satisfies SupervisorMessage)}\n`);
   }
 
-  running(pid: number, pidfd: number): void {
+  running(pid: number, start: string, pidfd: number): void {
     this.pid = pid;
+    this.#start = start;
     this.#pidfd = pidfd;
     this.startedMs = this.#env.nowMs();
     this.#callbacks.onRunning();
@@ -109,6 +125,32 @@ export class WorkerHandle {
 
   exited(status: number): void {
     if (this.#end()) this.#callbacks.onExited(endOf(status));
+  }
+
+  /** The worker, for a covet-init that has to be told; null when it has none or is nobody's any more. */
+  record(): StateRecord | null {
+    if (this.#ended || this.#pipes === null || this.#handoff === null || this.#channelFd === -1) return null;
+    const { out, err, files } = this.#pipes;
+    // One that covet-init had not told to run yet is not reported to anybody, and so not started.
+    const state = this.pid === 0 ? { state: 'failed', stage: 'spawn' } : { state: 'running', stage: '' };
+    return {
+      verb: 'worker',
+      fields: {
+        key: this.key,
+        ...state,
+        pid: String(this.pid),
+        start: this.#start,
+        ...files,
+        // Its parent is gone: the next one is told of its end by the pidfd.
+        ours: '0',
+        status: '0',
+        errno: '0',
+        line: '',
+        report: '0',
+        pidfd: this.#pidfd === -1 ? '0' : '1',
+      },
+      fds: [this.#channelFd, this.#handoff.fd, out, err, ...(this.#pidfd === -1 ? [] : [this.#pidfd])],
+    };
   }
 
   get isAlive(): boolean {
@@ -151,6 +193,7 @@ export class WorkerHandle {
       if (line === '' || (isFirst && !isWhole(line))) return;
       this.#callbacks.onMessage(decodeWorkerMessage(line));
     };
+    this.#channelFd = channel;
     this.#channel = new Socket({ fd: channel, readable: true, writable: true });
     this.#channel.on('data', (chunk: Buffer) => this.#guard(() => splitter.push(chunk).forEach(receive)));
     // A worker that dies resets its channel; its end is told by covet-init.
@@ -213,12 +256,15 @@ export class WorkerHandle {
     this.#closeWires();
     if (this.#pidfd !== -1) this.#env.native.closeFd(this.#pidfd);
     this.#pidfd = -1;
+    if (this.#pipes !== null) for (const fd of [this.#pipes.out, this.#pipes.err]) this.#env.native.closeFd(fd);
+    this.#pipes = null;
     return true;
   }
 
   #closeWires(): void {
     this.#channel?.destroy();
     this.#channel = null;
+    this.#channelFd = -1;
     this.#handoff?.close();
     this.#handoff = null;
   }

@@ -2,6 +2,7 @@
  * Joins what covet-init says of workers to their handles, by key, and lets go of a record once its end was acted on.
  */
 import type { InitClient } from '../init/init-client.ts';
+import type { StateRecord } from '../init/state.ts';
 import type { WorkerHandle } from './worker-handle.ts';
 
 export class WorkerTable {
@@ -13,12 +14,12 @@ export class WorkerTable {
   constructor(init: InitClient, closeFd: (fd: number) => void) {
     this.#init = init;
     const told = (act: () => void): void => void (this.#early === null ? act() : this.#early.push(act));
-    init.on('running', ({ key, pid, pidfd }) =>
+    init.on('running', ({ key, pid, start, pidfd }) =>
       told(() => {
         const handle = this.#handles.get(key);
         // Told twice of a worker that began to run just before covet-init was greeted.
         if (handle === undefined || handle.pid !== 0) closeFd(pidfd);
-        else handle.running(pid, pidfd);
+        else handle.running(pid, start, pidfd);
       }),
     );
     init.on('failed', ({ key, stage, errno }) => told(() => this.#finish(key, (handle) => handle.failed(describeFailure(stage, errno)))));
@@ -34,6 +35,11 @@ export class WorkerTable {
 
   add(handle: WorkerHandle): void {
     this.#handles.set(handle.key, handle);
+  }
+
+  /** Every worker, for a covet-init that has to be told. */
+  records(): StateRecord[] {
+    return [...this.#handles.values()].flatMap((handle) => handle.record() ?? []);
   }
 
   /** It never came to a record in covet-init. */

@@ -2,8 +2,8 @@
 import assert from 'node:assert/strict';
 import { spawn } from 'node:child_process';
 import { once } from 'node:events';
-import { existsSync, readFileSync, readlinkSync, statSync } from 'node:fs';
-import type { Socket } from 'node:net';
+import { copyFileSync, existsSync, readFileSync, readlinkSync, statSync } from 'node:fs';
+import { connect, type Socket } from 'node:net';
 import { join } from 'node:path';
 import { test } from 'node:test';
 import {
@@ -11,6 +11,7 @@ import {
   descriptors,
   ended,
   exitOf,
+  type Heard,
   type Relay,
   startDaemon,
   status,
@@ -135,6 +136,75 @@ test('while there is no supervisor a worker’s whole lines are written to its f
   await third.wire.hello();
   assert.deepEqual([statSync(out).mode & 0o777, statSync(err).mode & 0o777], [0o600, 0o600]);
   await quit(third, exit);
+});
+
+test('another covet-init takes its place in the same process, and nobody notices', async (t) => {
+  const { supervisor, child, exit, folder } = await startDaemon(t);
+  const first = await supervisor();
+  await first.wire.request('ready');
+  const address = { family: 'tcp4', host: '127.0.0.1', port: 0, dual: 0, backlog: 64, slot: 0, half: 1, halves: 2, note: '{"a":1}' };
+  const { fields: listening } = await first.wire.request('listen', { group: 'g', ...address });
+  const path = join(folder, 'app.sock');
+  await first.wire.request('listen', { group: 'u', family: 'unix', path, backlog: 64, slot: 0, half: 0, halves: 1 });
+  await first.wire.request('note', { key: 'app:web', text: '100 % naïve' });
+  await worker(first, 'runs', 'sleep', '1000');
+  await worker(first, 'ended', 'sh', '-c', 'exit 7');
+  await first.wire.request('worker', { key: 'made', out: '/dev/null', err: '/dev/null' });
+  const { fields } = await first.wire.event('running', 'runs');
+  await first.wire.event('exited', 'ended');
+  const before = await first.wire.hello();
+  const held = descriptors(child.pid!);
+
+  const copy = join(folder, 'covet-init');
+  copyFileSync(tested('covet-init'), copy);
+  assert.equal((await first.wire.request('replace', { path: copy })).verb, 'ok');
+  assert.equal(readlinkSync(`/proc/${child.pid}/exe`), copy);
+  assert.equal(status(child.pid!)['PPid'], String(process.pid), 'it is the same process');
+  assert.deepEqual(descriptors(child.pid!).length, held.length, 'nothing is lost and nothing is left');
+  const texts = (told: readonly Heard[]) =>
+    told.filter(({ verb }) => verb !== 'hello').map(({ verb, fields: of, fds }) => ({ verb, of, fds: fds.length }));
+  assert.deepEqual(texts(await first.wire.hello()), texts(before));
+  const client = connect(Number(listening['port']), '127.0.0.1');
+  await once(client, 'connect');
+  client.destroy();
+
+  process.kill(Number(fields['pid']), 'SIGTERM');
+  assert.equal((await first.wire.event('exited', 'runs')).fields['status'], '15', 'it is still the parent of the workers');
+  const second = spawn(tested('covet-init'), ['--lock', join(folder, 'lock'), '--', 'true'], { stdio: 'ignore' });
+  assert.equal((await exitOf(second)).code, 1, 'it still holds the lock');
+  process.kill(first.pid, 'SIGKILL');
+  const next = await supervisor();
+  await quit(next, exit);
+  assert.equal(existsSync(path), false, 'the socket file is still its own to remove');
+});
+
+test('a covet-init that cannot be run, or cannot read what is held, does not take the place', async (t) => {
+  const { supervisor, child, exit, folder } = await startDaemon(t);
+  const first = await supervisor();
+  await worker(first, 'runs', 'sleep', '1000');
+  const { fields } = await first.wire.event('running', 'runs');
+  const held = descriptors(child.pid!);
+  for (const path of [join(folder, 'absent'), '/bin/false', '']) {
+    const reply = await first.wire.request('replace', { path });
+    assert.equal(`${reply.verb} ${reply.fields['code']}`, path === '' ? 'error EINVAL' : 'error ENOEXEC');
+  }
+  assert.deepEqual(descriptors(child.pid!), held);
+  process.kill(Number(fields['pid']), 'SIGKILL');
+  assert.equal((await first.wire.event('exited', 'runs')).fields['status'], '9');
+  await quit(first, exit);
+});
+
+test('a supervisor ends for its successor; if that fails before it is ready, the one before it goes on', async (t) => {
+  const { supervisor, exit, said } = await startDaemon(t);
+  const first = await supervisor();
+  await first.wire.request('ready');
+  assert.equal((await first.wire.request('program', { arg0: 'sh', arg1: '-c', arg2: 'exit 3' })).verb, 'ok');
+  process.kill(first.pid, 'SIGKILL');
+  await said(/The new supervisor, exit 3, exited \(code 3\) before it was ready/);
+  const second = await supervisor();
+  assert.equal((await second.wire.hello())[0]?.fields['deaths'], '0', 'neither end is a death');
+  assert.equal((await second.wire.request('program', {})).fields['code'], 'EINVAL');
+  await quit(second, exit);
 });
 
 test('orphans of a worker are reaped and never taken for it', async (t) => {

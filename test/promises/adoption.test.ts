@@ -4,10 +4,12 @@
  */
 import assert from 'node:assert/strict';
 import { readFileSync } from 'node:fs';
+import { join } from 'node:path';
 import { describe, test } from 'node:test';
 import { eventually } from './eventually.ts';
 import { type Home, SHORT } from './home.ts';
 import { processInfo } from './processes.ts';
+import { repositoryRoot } from './root.ts';
 import { assertNothingLost, said, Served, stopAll } from './served.ts';
 import { ALL, picked, SEED } from './tier.ts';
 
@@ -37,6 +39,22 @@ async function bothReady(home: Home): Promise<void> {
 
 /** Else it would be safe mode that so many deaths lead to. */
 const OFTEN = { COVET_TEST_FAULT: 'no-safe-mode' };
+
+/** Every line of counts.cjs is whole, and no number of a worker's is missing. Answers with slot → its numbers in the log. */
+function assertCounted(home: Home, app: string): Map<string, number[]> {
+  const lines = readFileSync(home.logFile('out', app), 'utf8').split('\n').filter(Boolean);
+  const torn = lines.filter((line) => !/^(count \d|listening) \d+$/.test(line));
+  assert.deepEqual(torn, [], 'every line is whole');
+  const bySlot = new Map<string, number[]>();
+  for (const [, slot = '', count] of lines.map((line) => line.split(' ')).filter(([word]) => word === 'count')) {
+    const counts = bySlot.get(slot) ?? [];
+    // A line may be there twice, and a successor begins at 1.
+    assert.ok(Number(count) <= (counts.at(-1) ?? 0) + 1, `slot ${slot}: ${count} follows ${counts.at(-1)}`);
+    counts.push(Number(count));
+    bySlot.set(slot, counts);
+  }
+  return bySlot;
+}
 
 describe('death of the supervisor', () => {
   test('under load nothing is lost, and the workers and their connections are the same ones', async (t) => {
@@ -75,19 +93,10 @@ describe('death of the supervisor', () => {
     const served = await Served.start(t, { app: 'counts.cjs', env: OFTEN });
     for (let death = 0; death < DEATHS; death++) await killSupervisor(served.home);
     assert.equal((await served.home.covet('stop', 'web')).code, 0);
-    const lines = readFileSync(served.home.logFile('out'), 'utf8').split('\n');
-    assert.deepEqual(
-      lines.filter((line) => line !== '' && !/^(count [01]|listening) \d+$/.test(line)),
-      [],
-      'every line is whole',
-    );
-    for (const slot of [0, 1]) {
-      const counted = lines.filter((line) => line.startsWith(`count ${slot} `)).map((line) => Number(line.split(' ')[2]));
-      const gap = counted.findIndex((count, i) => i > 0 && count > counted[i - 1]! + 1);
-      assert.equal(gap, -1, `slot ${slot}: ${counted[gap]} follows ${counted[gap - 1]}`);
-      const repeated = counted.length - new Set(counted).size;
-      t.diagnostic(`slot ${slot}: ${counted.length} lines, ${repeated} of them twice, through ${DEATHS} deaths`);
-      assert.ok(counted.length > 1_000);
+    for (const [slot, counts] of assertCounted(served.home, 'web')) {
+      const repeated = counts.length - new Set(counts).size;
+      t.diagnostic(`slot ${slot}: ${counts.length} lines, ${repeated} of them twice, through ${DEATHS} deaths`);
+      assert.ok(counts.length > 1_000);
     }
   });
 
@@ -223,5 +232,37 @@ describe('death of the supervisor', () => {
     await eventually('the other app to be looked after again', async () => (await home.app('other')).workers[0]?.state === 'ready');
     assert.equal((await home.covet('reload', 'web')).code, 0, 'who is named is no longer set aside');
     assert.equal((await load.stop()).lost, 0);
+  });
+});
+
+describe('death of covet-init', () => {
+  test('its supervisor takes its place in its own process, and nothing is lost, three times in a row', async (t) => {
+    const served = await Served.start(t, { app: 'http.cjs', env: OFTEN });
+    const { home } = served;
+    await home.start({ ...SHORT, name: 'counts', script: join(repositoryRoot(), 'test/fixtures/apps/counts.cjs'), env: { PORT: '0' } });
+    const [pids, counting] = [await home.pids(), await home.pids('counts')];
+    const loads = await served.beginAll([
+      { client: 'reconnect', connections: 16 },
+      { client: 'keepAlive', connections: 16, thinkMs: [0, 20], keeps: true },
+    ]);
+    for (let death = 0; death < 3; death++) {
+      const { init, supervisor } = await home.list();
+      process.kill(init.pid, 'SIGKILL');
+      await anotherSupervisor(home, supervisor.pid);
+      assert.equal((await home.list()).init.pid, supervisor.pid, 'who was the supervisor is covet-init');
+      await Promise.all(loads.map(async ({ load, cell }) => load.more(cell.connections * 2)));
+      assert.deepEqual([await home.pids(), await home.pids('counts')], [pids, counting]);
+    }
+    // It is as good as the first: a worker that ends is followed, a supervisor that dies too, and a reload loses nothing.
+    process.kill(counting[0]!, 'SIGKILL');
+    await eventually('the successor', async () => {
+      const [worker] = (await home.app('counts')).workers;
+      return worker?.pid !== counting[0] && worker?.state === 'ready';
+    });
+    await killSupervisor(home);
+    await served.reload();
+    assertNothingLost(await stopAll(loads));
+    assert.equal((await home.covet('stop', 'counts')).code, 0);
+    assertCounted(home, 'counts');
   });
 });

@@ -1,0 +1,146 @@
+// One covet-init in place of another, in the same process: nothing that it holds is closed, and nobody's parent changes. See init.h, state.h.
+#include <poll.h>
+#include <sys/wait.h>
+#include <unistd.h>
+
+#include <csignal>
+
+#include "init/init.h"
+#include "init/say.h"
+#include "sys/pidfd.h"
+
+namespace covet {
+
+namespace {
+
+constexpr int CHECK_MS = 5'000;
+
+// `arg0=node arg1=supervisor.mjs`: a key has one value.
+Program argumentsOf(const Message& message, const std::string& key) {
+  Program program;
+  while (const std::string* value = message.find(key + std::to_string(program.size()))) program.push_back(*value);
+  return program;
+}
+
+void addArguments(Writer& text, const std::string& key, const Program& program) {
+  for (size_t i = 0; i < program.size(); i++) text.add(key + std::to_string(i), program[i]);
+}
+
+std::vector<char*> pointers(const Program& program) {
+  std::vector<char*> list;
+  for (const std::string& text : program) list.push_back(const_cast<char*>(text.c_str()));
+  list.push_back(nullptr);
+  return list;
+}
+
+// Whether that covet-init reads the state, asked of it as a child: a release that cannot is not given the process. It takes milliseconds, and
+// is the only time but the supervisor's exec that covet-init waits.
+Status tryOut(const std::string& path, int stateFd) {
+  Program program = {path, "--check-state", std::to_string(stateFd)};
+  std::vector<char*> argv = pointers(program);
+  pid_t pid = fork();
+  if (pid < 0) return lastError("fork");
+  if (pid == 0) {
+    execv(path.c_str(), argv.data());
+    _exit(errno == 0 ? 127 : errno);
+  }
+  Result<Fd> pidfd = pidfdOpen(pid);
+  pollfd end = {pidfd.ok() ? pidfd->get() : -1, POLLIN, 0};
+  int ended = poll(&end, 1, CHECK_MS);
+  if (ended <= 0) kill(pid, SIGKILL);  // our child, not reaped yet
+  int status = 0;
+  waitpid(pid, &status, 0);
+  if (ended <= 0) return SysError{ETIMEDOUT, "check"};
+  return WIFEXITED(status) && WEXITSTATUS(status) == 0 ? Status() : SysError{ENOEXEC, "check"};
+}
+
+}  // namespace
+
+// The next supervisor is another program; this one is about to end for it, which is no death.
+Status Init::changeProgram(const Message& request) {
+  Program program = argumentsOf(request, "arg");
+  if (program.empty() || options_.supervisorFd >= 0 || options_.isOnce) return SysError{EINVAL, "program"};
+  fallback_ = std::move(program_);
+  program_ = std::move(program);
+  isExpected_ = true;
+  link_.send(Writer("ok", request.id).take());
+  return {};
+}
+
+// Answered by whoever is covet-init then: `ok` by the new one, an error by this one, which goes on.
+Status Init::replace(const Message& request) {
+  std::string path = request.text("path");
+  if (path.empty() || options_.supervisorFd >= 0 || options_.isOnce || state_ != InitState::Serving) return SysError{EINVAL, "replace"};
+  if (!link_.isIdle()) return SysError{EAGAIN, "replace"};
+  StateWriter writer;
+  store(writer, request.id);
+  Result<Fd> state = writer.seal();
+  if (!state.ok()) return state.error();
+  std::vector<int> inherited = writer.fds();
+  inherited.push_back(state->get());
+  Program program = {path, "--state", std::to_string(state->get())};
+  if (options_.lock != nullptr) program.insert(program.end(), {"--lock", options_.lock});
+  if (options_.log != nullptr) program.insert(program.end(), {"--log", options_.log});
+  program.emplace_back("--");
+  program.insert(program.end(), program_.begin(), program_.end());
+  std::vector<char*> argv = pointers(program);
+  for (int fd : inherited) (void)setCloexec(fd, false);
+  Status checked = tryOut(path, state->get());
+  // The blocked signals stay blocked and wait for the next signalfd; the environment is the same.
+  if (checked.ok()) {
+    execv(path.c_str(), argv.data());
+    checked = lastError("execve");
+  }
+  for (int fd : inherited) (void)setCloexec(fd, true);
+  return checked;
+}
+
+void Init::store(StateWriter& to, uint64_t replyId) const {
+  Writer self("init", 0);
+  self.add("version", WIRE_VERSION).add("ready", wasReady_ ? 1 : 0).add("signal", pendingSignal_);
+  self.add("supervisor", supervisorPid_).add("started", startedAtMs_).add("reply", static_cast<int64_t>(replyId));
+  addArguments(self, "fallback", fallback_);
+  to.send(self.take(), {link_.fd(), supervisorPidfd_.get(), lock_.get()});
+  notes_.tell(to, 0);
+  groups_.tell(to, 0);
+  workers_.store(to);
+}
+
+bool Init::check(int stateFd) { return loop_.open().ok() && restore(stateFd).ok(); }
+
+Status Init::restore(int stateFd) {
+  Fd file(stateFd);
+  Result<std::vector<StateLine>> lines = readState(stateFd);
+  if (!lines.ok()) return lines.error();
+  for (const auto& [message, fds] : *lines) {
+    for (int fd : fds) (void)setCloexec(fd, true);
+    Status restored;
+    if (message.verb == "init") restored = restoreSelf(message, fds);
+    else if (message.verb == "note") notes_.restore(message);
+    else if (message.verb == "group" || message.verb == "member") restored = groups_.restore(message, fds);
+    else if (message.verb == "worker") restored = workers_.restore(message, fds);
+    if (!restored.ok()) return restored;
+  }
+  return {};
+}
+
+// Without descriptors the one before was killed: its supervisor became covet-init, and the next supervisor is started.
+Status Init::restoreSelf(const Message& told, const std::vector<int>& fds) {
+  auto ready = told.number("ready", 0, 1), signal = told.number("signal", 0, SIGRTMAX);
+  if (!ready || !signal) return SysError{EINVAL, "restore"};
+  wasReady_ = *ready == 1;
+  pendingSignal_ = static_cast<int>(*signal);
+  fallback_ = argumentsOf(told, "fallback");
+  if (fds.empty()) return {};
+  auto supervisor = told.number("supervisor", 1, INT32_MAX), started = told.number("started", 0, INT64_MAX);
+  auto reply = told.number("reply", 0, INT64_MAX);
+  if (!supervisor || !started || !reply || fds.size() != 3) return SysError{EINVAL, "restore"};
+  supervisorPid_ = static_cast<pid_t>(*supervisor);
+  startedAtMs_ = *started;
+  supervisorPidfd_.reset(fds[1]);
+  lock_.reset(fds[2]);
+  replyId_ = static_cast<uint64_t>(*reply);
+  return link_.open(Fd(fds[0]));
+}
+
+}  // namespace covet
