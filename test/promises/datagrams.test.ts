@@ -11,12 +11,13 @@ import { Home, SHORT, type HomeOptions, type TestApp } from './home.ts';
 import { freePort } from './ports.ts';
 import { Deployment } from './release.ts';
 import { said } from './served.ts';
+import { ALL, control } from './tier.ts';
 
 /** Ports, so that the kernel's hash has something to choose by: all on one worker of two happens once in 2^31 runs. */
 const CLIENTS = 32;
 /** 800 datagrams a second: what a worker of two does not read for half a second still fits into a socket's buffer. */
 const ROUND_MS = 40;
-const RELOADS = 10;
+const RELOADS = ALL ? 10 : 3;
 
 interface Serving {
   readonly home: Home;
@@ -91,7 +92,7 @@ describe('a UDP app', () => {
     assert.deepEqual([...new Set(load.answers.map(({ build }) => build))], ['r1']);
   });
 
-  test('the same clients see it when nothing is drained', async (t) => {
+  test('the same clients see it when nothing is drained', control, async (t) => {
     const serving = await serve(t, {}, { env: { COVET_TEST_FAULT: 'no-drain' } });
     const { load } = serving;
     load.begin(ROUND_MS);

@@ -7,6 +7,7 @@ import { describe, test, type TestContext } from 'node:test';
 import type { OperationResults } from '../../supervisor/protocol/operations.ts';
 import { refusingHost } from './refusing-host.ts';
 import type { Cell } from './reload-cells.ts';
+import { control } from './tier.ts';
 import { assertAllLose, assertNothingLost, Served, type ServedOptions, stopAll } from './served.ts';
 
 const CLIENTS: readonly Cell[] = [
@@ -60,7 +61,7 @@ describe('fallbacks of a listener', () => {
     await reloadedUnderLoad(t, { ...answersFor3s, prefix: hostWithout('bpf') }, 1);
   });
 
-  test('the same clients see it when nothing drains', async (t) => {
+  test('the same clients see it when nothing drains', control, async (t) => {
     const env = { COVET_TEST_FAULT: 'no-drain,no-hand-over' };
     await assertAllLose(await Served.start(t, { ...answersFor3s, prefix: hostWithout('bpf'), env }), CLIENTS);
   });

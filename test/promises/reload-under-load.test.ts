@@ -8,9 +8,10 @@ import { describe, test, type TestContext } from 'node:test';
 import { isInstalled, runH2load, runWrk, type ToolResult } from '../load/tools.ts';
 import { type Cell, nameOf, ROWS, type Row } from './reload-cells.ts';
 import { assertAllLose, assertNothingLost, Served, stopAll } from './served.ts';
-import { ALL, ALONE, pickedOne, SEED } from './tier.ts';
+import { ALL, control, picked, SEED } from './tier.ts';
 
 const RELOADS = 3;
+const SECONDS = 5;
 /** A reload of each app has the same moments; it is repeated on one of them. */
 const reloadsAlone = ({ app }: Row): number => (app === 'http.cjs' ? 20 : 5);
 
@@ -50,15 +51,15 @@ describe('reload under load', () => {
   }
 
   const cells = ROWS.flatMap((row) => row.clients.map((cell) => ({ row, cell })));
-  for (const { row, cell } of ALONE ? cells : pickedOne(cells)) {
+  for (const { row, cell } of picked(cells)) {
     const times = reloadsAlone(row);
-    test(`reload loses no request of ${row.app}'s client ${nameOf(cell)}, ${times} times over (seed ${ALONE ? 'all' : SEED})`, async (t) =>
+    test(`reload loses no request of ${row.app}'s client ${nameOf(cell)}, ${times} times over (seed ${ALL ? 'all' : SEED})`, async (t) =>
       reloadUnder(t, row, [cell], times));
   }
 });
 
 /** Mostly waiting for clients' deadlines, so several at once; by default those that have every kind of client between them. */
-describe('reload with the mechanism off', { concurrency: 3 }, () => {
+describe('reload with the mechanism off', { concurrency: 3, ...control }, () => {
   const kinds = ['http.cjs', 'https.cjs', 'http2.cjs', 'h2c.cjs', 'ws-echo.cjs', 'sse.cjs'];
   for (const row of ROWS.filter(({ app }) => ALL || kinds.includes(app))) {
     test(`the clients of ${row.app} see it when nothing flips and nothing drains`, async (t) => {
@@ -80,7 +81,7 @@ describe('reload under clients that nobody here wrote', () => {
   for (const { tool, app, run } of tools) {
     test(`reload loses no request of ${tool}`, { skip: isInstalled(tool) ? false : `${tool} is not installed` }, async (t) => {
       const served = await Served.start(t, { app });
-      const running = run(served.port, 10);
+      const running = run(served.port, SECONDS);
       let reloads = 0;
       let isOver = false;
       void running.finally(() => (isOver = true)).catch(() => undefined);

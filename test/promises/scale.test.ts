@@ -7,6 +7,7 @@ import { describe, test, type TestContext } from 'node:test';
 import { eventually } from './eventually.ts';
 import { refusingHost } from './refusing-host.ts';
 import type { Cell } from './reload-cells.ts';
+import { control } from './tier.ts';
 import { assertAllLose, assertNothingLost, type CellLoad, said, Served, type ServedOptions, stopAll } from './served.ts';
 
 const RECONNECTING: Cell = { client: 'reconnect', connections: 6 };
@@ -57,7 +58,7 @@ describe('scale under load', () => {
     assertNothingLost(await stopAll(loads));
   });
 
-  test('a client that connects anew sees it when nobody accepts for a slot that was scaled away', async (t) => {
+  test('a client that connects anew sees it when nobody accepts for a slot that was scaled away', control, async (t) => {
     const served = await Served.start(t, { app: 'http.cjs', config: { reuseportBpf: 'off' }, env: { COVET_TEST_FAULT: 'no-stand-in' } });
     await assertAllLose(served, [RECONNECTING], ['scale', 'web', '1']);
   });

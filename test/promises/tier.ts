@@ -4,17 +4,17 @@
  */
 export const ALL = process.env['COVET_TEST_ALL'] === '1';
 
-/** Each client of each app by itself: with --all, in the first of its runs (not again as another user or on another Node). */
-export const ALONE = ALL && process.env['COVET_TEST_AGAIN'] !== '1';
+/**
+ * For a control, a test that shows that others can fail: skipped in a run that repeats them as another user or on another Node, for whether a
+ * client sees a loss does not depend on either.
+ */
+export const control = { skip: process.env['COVET_TEST_AGAIN'] === '1' ? 'shown by the first run' : false };
 
 export const SEED = Number(process.env['COVET_TEST_SEED'] ?? Math.floor(Date.now() / 86_400_000));
 
 /** In a default run one of `cells`, by the seed; in a full run all of them. */
 export function picked<T>(cells: readonly T[], salt = 0): readonly T[] {
-  return ALL ? cells : pickedOne(cells, salt);
-}
-
-export function pickedOne<T>(cells: readonly T[], salt = 0): readonly T[] {
+  if (ALL) return cells;
   const cell = cells[(SEED * 7_919 + salt) % cells.length];
   return cell === undefined ? [] : [cell];
 }
