@@ -4,7 +4,8 @@
  *   node scripts/build.mjs          dist/ and its types
  *   node scripts/build.mjs --tests  build/test/**.test.mjs, one bundle a test file
  *
- * Everything of ours is bundled (start-up, memory); the packages named in `dependencies` stay outside and are imported lazily.
+ * Everything is bundled, packages too: execa alone is 25 packages and 100 files, 75 ms as they lie in node_modules and 20 ms as one chunk.
+ * What is imported lazily is a chunk of its own. So dist/ and prebuilds/ are all that a running supervisor needs.
  */
 import { execFileSync } from 'node:child_process';
 import { chmodSync, readFileSync, readdirSync, rmSync, statSync, writeFileSync } from 'node:fs';
@@ -14,8 +15,6 @@ import { build } from 'esbuild';
 
 const root = fileURLToPath(new URL('..', import.meta.url));
 const manifest = JSON.parse(readFileSync(join(root, 'package.json'), 'utf8'));
-/** valibot is a dependency for its types, which our own name; its 10 KB of code are bundled, for start-up. */
-const external = Object.keys(manifest.dependencies).filter((name) => name !== 'valibot');
 const common = {
   absWorkingDir: root,
   bundle: true,
@@ -23,7 +22,6 @@ const common = {
   target: 'node20.19',
   define: { COVET_VERSION: JSON.stringify(manifest.version) },
   logLevel: 'warning',
-  external,
 };
 /** CommonJS that `import`s inside ESM bundles may still call require(). */
 const requireBanner = {
@@ -53,7 +51,7 @@ async function buildProduct() {
     format: 'cjs',
     minifySyntax: true,
     define: { ...common.define, ...cjsMeta },
-    external: [...external, './cli.mjs'],
+    external: ['./cli.mjs'],
   });
   writeLicences(esm.metafile);
   chmodSync(join(root, 'dist/covet-pm.cjs'), 0o755);

@@ -30,7 +30,7 @@ const inherit = (fd: number): 3 => fd as 3;
 
 /** Resolves when covet-exec has left; with a sentence when it could not be run at all. The caller closes its descriptors as soon as the call returns. */
 export async function spawnWorker(order: SpawnOrder): Promise<string | null> {
-  // 75 ms and 17 MB: only a supervisor that starts something pays for it.
+  // A quarter of a megabyte of code: only a supervisor that starts something pays for it.
   const { execa } = await import('execa');
   const report = 3 + order.fds.length;
   const result = await execa(binary('covet-exec'), covetExecArgs(order, report), {
