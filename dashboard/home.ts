@@ -1,5 +1,5 @@
 /**
- * The home's folders, made 0700 before a supervisor is started in them. A folder that belongs to another user, or that others may
+ * The home's folders, made before a supervisor is started in them. A folder that belongs to another user, or that others may
  * write, could have its socket or its state replaced under us: it is refused, never repaired.
  */
 import { accessSync, constants, mkdirSync, statSync } from 'node:fs';
@@ -13,14 +13,15 @@ export function prepareHome(paths: Paths): void {
   const bytes = Buffer.byteLength(paths.control);
   if (bytes > SOCKET_PATH_BYTES_MAX) throw new CovetError('COVET_ERR_HOME_PATH', { bytes, path: paths.control });
   for (const folder of new Set([paths.home, paths.run, paths.state, paths.logs])) {
-    const reason = problemOf(folder);
+    // Workers of other users, which only root can have, pass through root's home to the preload in versions/; what else lies there is closed to them.
+    const reason = problemOf(folder, folder === paths.home && process.getuid!() === 0 ? 0o711 : 0o700);
     if (reason !== null) throw new CovetError('COVET_ERR_HOME_UNUSABLE', { home: paths.home, reason });
   }
 }
 
-function problemOf(folder: string): string | null {
+function problemOf(folder: string, mode: number): string | null {
   try {
-    mkdirSync(folder, { recursive: true, mode: 0o700 });
+    mkdirSync(folder, { recursive: true, mode });
     const stat = statSync(folder);
     if (!stat.isDirectory()) return `${folder} is not a folder`;
     if (stat.uid !== process.getuid!()) return `${folder} belongs to uid ${stat.uid}, you are uid ${process.getuid!()}`;

@@ -13,6 +13,7 @@ import type { Paths } from '../supervisor/protocol/paths.ts';
 import { connect, type Client } from './client.ts';
 import { callerPaths } from './connection.ts';
 import { prepareHome } from './home.ts';
+import { placeVersion } from './versions.ts';
 
 const START_DEADLINE_MS = 30_000;
 /** Between two looks at something another process is doing. */
@@ -56,10 +57,15 @@ export async function connectIfThere(): Promise<Client | null> {
   }
 }
 
-/** covet-init's command line, with the supervisor's after it. Throws COVET_ERR_NATIVE_MISSING. */
-export function initCommand(paths: Paths, options: readonly string[]): readonly [program: string, ...args: string[]] {
-  const init = nativePart(() => binary('covet-init'));
-  return [init, ...options, '--lock', paths.lock, '--', process.execPath, join(packageRoot(), 'dist', 'supervisor.mjs')];
+/** covet-init's command line, with the supervisor's after it, from the package in `folder`. Throws COVET_ERR_NATIVE_MISSING. */
+export function initCommand(
+  paths: Paths,
+  options: readonly string[],
+  folder = packageRoot(),
+): readonly [program: string, ...args: string[]] {
+  nativePart(() => binary('covet-init'));
+  const init = join(folder, 'prebuilds', `linux-${process.arch}`, 'covet-init');
+  return [init, ...options, '--lock', paths.lock, '--', process.execPath, join(folder, 'dist', 'supervisor.mjs')];
 }
 
 /** What `find` finds of the compiled parts. Throws COVET_ERR_NATIVE_MISSING. */
@@ -79,7 +85,10 @@ export async function processGone(pid: number, deadlineMs: number): Promise<void
 
 /** Starts covet-init and gives the line it says first. It goes on by itself once it is `ready`. */
 async function firstWord(paths: Paths): Promise<string> {
-  const [program, ...args] = initCommand(paths, ['--ready-fd', String(READY_FD), '--log', paths.supervisorLog]);
+  // From a copy of its own: what becomes of the installed package is nothing to it.
+  nativePart(() => binary('covet-init'));
+  const folder = placeVersion(paths, packageRoot());
+  const [program, ...args] = initCommand(paths, ['--ready-fd', String(READY_FD), '--log', paths.supervisorLog], folder);
   const child = spawn(program, args, {
     detached: true,
     stdio: ['ignore', 'ignore', 'ignore', 'pipe'],

@@ -5,12 +5,16 @@
 import { rmSync } from 'node:fs';
 import { becomeInit } from './adoption/succession.ts';
 import { ControlServer } from './control/server.ts';
+import { binary, packageRoot } from '../native/index.ts';
 import { realEnv } from './env.ts';
 import { runForeground } from './foreground.ts';
+import { InitError } from './init/init-client.ts';
 import { warmSpawn } from './slots/spawn.ts';
+import { markCurrent } from './state/versions.ts';
 import { SupervisorCore } from './supervisor.ts';
 
 const INIT_FD = 3;
+const REPLACE_TRIES_MAX = 50;
 
 async function main(): Promise<void> {
   const env = realEnv();
@@ -31,7 +35,12 @@ async function main(): Promise<void> {
     isQuitting = true;
     core.init.tell('quit', { code: String(code) });
   };
-  control.onKilled(() => void end(0));
+  control.onEnd((method) => {
+    if (method === 'kill') return void end(0);
+    // For its successor: whatever is under way is taken over like anything else.
+    core.logs.end();
+    process.exit(0);
+  });
 
   const run = process.env['COVET_RUN'];
   if (run !== undefined) {
@@ -43,8 +52,24 @@ async function main(): Promise<void> {
     void core.stopAll(`${name} was sent to covet-init`).then(() => end(0));
   });
   core.init.tell('ready');
+  markCurrent(env.paths.versions, packageRoot());
   // After a clean end only who asks for it gets it all back; after a death nobody should have to ask.
   await Promise.all([warmSpawn(), core.init.isResumed && !core.safeMode.isOn ? core.resurrect({ failedToo: false }) : null]);
+  await replaceInit(core);
+}
+
+/** covet-init and supervisor are of one release: after an upgrade the new supervisor has its own covet-init take the place of the one before. */
+async function replaceInit({ init, logs }: SupervisorCore): Promise<void> {
+  const path = binary('covet-init');
+  for (let tries = 0; init.path !== null && init.path !== path; tries++) {
+    try {
+      await init.request('replace', { path });
+    } catch (error) {
+      // Packets were under way; it is free again in a moment.
+      if (error instanceof InitError && error.code === 'EAGAIN' && tries < REPLACE_TRIES_MAX) continue;
+      return logs.say('supervisor', `covet-init goes on as ${init.path}, for ${path} cannot take its place: ${(error as Error).message}`);
+    }
+  }
 }
 
 main().catch((error: Error) => {

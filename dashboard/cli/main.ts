@@ -11,6 +11,7 @@ import { jlistCommand, listCommand } from './commands/list.ts';
 import { describeCommand, pingCommand } from './commands/read.ts';
 import { runCommand } from './commands/run.ts';
 import { startCommand } from './commands/start.ts';
+import { upgradeCommand } from './commands/upgrade.ts';
 import { killCommand, resurrectCommand } from './commands/supervisor.ts';
 import { EXIT } from '../../supervisor/protocol/errors.ts';
 import { fail } from './failure.ts';
@@ -51,6 +52,7 @@ export function program(invocation: Invocation): Command {
     scaleCommand(invocation),
     killCommand(invocation),
     resurrectCommand(invocation),
+    upgradeCommand(invocation),
     pingCommand(invocation),
     doctorCommand(invocation),
     command('version', 'Show the version.').action(() => print(`${COVET_VERSION}\n`)),

@@ -67,8 +67,9 @@ Status Init::changeProgram(const Message& request) {
   return {};
 }
 
-// Answered by whoever is covet-init then: `ok` by the new one, an error by this one, which goes on.
+// `check` only asks the other one; `replace` is answered by whoever is covet-init then: `ok` by the new one, an error by this one, which goes on.
 Status Init::replace(const Message& request) {
+  bool isCheck = request.verb == "check";
   std::string path = request.text("path");
   if (path.empty() || options_.supervisorFd >= 0 || options_.isOnce || state_ != InitState::Serving) return SysError{EINVAL, "replace"};
   if (!link_.isIdle()) return SysError{EAGAIN, "replace"};
@@ -87,11 +88,12 @@ Status Init::replace(const Message& request) {
   for (int fd : inherited) (void)setCloexec(fd, false);
   Status checked = tryOut(path, state->get());
   // The blocked signals stay blocked and wait for the next signalfd; the environment is the same.
-  if (checked.ok()) {
+  if (checked.ok() && !isCheck) {
     execv(path.c_str(), argv.data());
     checked = lastError("execve");
   }
   for (int fd : inherited) (void)setCloexec(fd, true);
+  if (checked.ok()) link_.send(Writer("ok", request.id).take());
   return checked;
 }
 

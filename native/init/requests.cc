@@ -34,7 +34,7 @@ Status Init::perform(const Message& request) {
   if (verb == "note") return notes_.keep(request);
   if (verb == "forget") return workers_.forget(request);
   if (verb == "program") return changeProgram(request);
-  if (verb == "replace") return replace(request);
+  if (verb == "check" || verb == "replace") return replace(request);
   if (verb == "hello") {
     auto min = request.number("min", 0, INT32_MAX), max = request.number("max", 0, INT32_MAX);
     if (!min || !max) return SysError{EINVAL, "hello"};

@@ -40,19 +40,22 @@ interface Subscription {
   isEnded: boolean;
 }
 
+/** Operations after which the supervisor ends; they are answered first. */
+export type EndingMethod = 'kill' | 'upgrade';
+
 export class ControlConnection {
   readonly #core: SupervisorCore;
   readonly #socket: Socket;
-  readonly #onKilled: () => void;
+  readonly #onEnd: (method: EndingMethod) => void;
   readonly #splitter = new LineSplitter(RPC_LINE_BYTES_MAX);
   readonly #subscriptions = new Map<number, Subscription>();
   #underWay = 0;
   #lastSubscription = 0;
 
-  constructor(core: SupervisorCore, socket: Socket, onKilled: () => void) {
+  constructor(core: SupervisorCore, socket: Socket, onEnd: (method: EndingMethod) => void) {
     this.#core = core;
     this.#socket = socket;
-    this.#onKilled = onKilled;
+    this.#onEnd = onEnd;
     // A client that goes away resets; its conversation is over either way.
     socket.on('error', () => {});
   }
@@ -150,7 +153,7 @@ export class ControlConnection {
     const app = OPERATIONS[method].kind === 'read' ? null : appOf(input);
     const result = await (app === null ? handler(context, input) : this.#core.step(method, app, () => handler(context, input)));
     if (id !== null) this.#send({ jsonrpc: '2.0', id, result });
-    if (method === 'kill') this.#hangUp(() => this.#onKilled());
+    if (method === 'kill' || method === 'upgrade') this.#hangUp(() => this.#onEnd(method));
   }
 
   async #subscribe(method: SubscriptionName, id: number | null, input: unknown, context: OperationContext): Promise<void> {

@@ -7,7 +7,7 @@ import { createServer, type Server, type Socket } from 'node:net';
 import { CovetError } from '../protocol/errors.ts';
 import { SOCKET_PATH_BYTES_MAX } from '../protocol/paths.ts';
 import type { SupervisorCore } from '../supervisor.ts';
-import { ControlConnection } from './connection.ts';
+import { ControlConnection, type EndingMethod } from './connection.ts';
 
 /** Conversations at once; a client has one. As many again may be hearing that they are refused. */
 const CONNECTIONS_MAX = 256;
@@ -18,7 +18,7 @@ export class ControlServer {
   readonly #server: Server;
   readonly #connections = new Set<ControlConnection>();
   readonly #refused = new Set<ControlConnection>();
-  #onKilled: () => void = () => {};
+  #onEnd: (method: EndingMethod) => void = () => {};
 
   constructor(core: SupervisorCore) {
     this.#core = core;
@@ -40,9 +40,9 @@ export class ControlServer {
     chmodSync(this.#path, 0o600);
   }
 
-  /** Called once a `kill` was carried out and answered. */
-  onKilled(run: () => void): void {
-    this.#onKilled = run;
+  /** Called once an operation after which the supervisor ends was carried out and answered. */
+  onEnd(run: (method: EndingMethod) => void): void {
+    this.#onEnd = run;
   }
 
   async close(): Promise<void> {
@@ -53,7 +53,7 @@ export class ControlServer {
 
   #accept(socket: Socket): void {
     const peer = this.#core.env.native.peerCredentials((socket as Socket & { _handle: { fd: number } })._handle.fd);
-    const connection = new ControlConnection(this.#core, socket, () => this.#onKilled());
+    const connection = new ControlConnection(this.#core, socket, (method) => this.#onEnd(method));
     if (peer.uid !== this.#core.env.uid && peer.uid !== 0) {
       return this.#refuse(connection, socket, new CovetError('COVET_ERR_CONTROL_PEER', { uid: peer.uid, owner: this.#core.env.uid }));
     }

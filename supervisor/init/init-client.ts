@@ -3,6 +3,7 @@
  * as events. Descriptors that arrive belong to whoever gets them here.
  */
 import { EventEmitter } from 'node:events';
+import { readlinkSync } from 'node:fs';
 import type { Env, Timer } from '../env.ts';
 import type { PacketSocket } from '../../native/index.ts';
 import { Held } from './held.ts';
@@ -82,6 +83,15 @@ export class InitClient extends EventEmitter<InitEvents> {
     this.#hello = { id: this.#lastId, held };
     await reply;
     return held;
+  }
+
+  /** Its executable; null where it cannot be told. */
+  get path(): string | null {
+    try {
+      return readlinkSync(`/proc/${this.pid}/exe`);
+    } catch {
+      return null;
+    }
   }
 
   request(verb: string, fields: Readonly<Record<string, string>> = {}): Promise<InitReply> {

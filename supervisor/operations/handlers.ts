@@ -16,6 +16,7 @@ import { restartApp } from './restart.ts';
 import { resurrect } from './resurrect.ts';
 import { scaleApp } from './scale.ts';
 import { startApp, startStopped } from './start.ts';
+import { upgrade } from './upgrade.ts';
 
 export interface OperationContext {
   readonly core: SupervisorCore;
@@ -54,6 +55,7 @@ export const HANDLERS: { readonly [N in Exclude<OperationName, SubscriptionName>
   delete: deleteApp,
   kill,
   resurrect,
+  upgrade,
 };
 
 export const SUBSCRIPTIONS: { readonly [N in SubscriptionName]: SubscriptionHandler<N> } = { logs, events };

@@ -1,4 +1,5 @@
 /** ping and list: what lives, at a glance. */
+import { packageRoot } from '../../native/index.ts';
 import { CONTROL_VERSION } from '../protocol/rpc.ts';
 import type { Handler } from './handlers.ts';
 import { listView, refreshSamples } from './views.ts';
@@ -7,8 +8,9 @@ export const ping: Handler<'ping'> = async ({ core }) => ({
   apiVersion: 1,
   version: core.env.version,
   control: CONTROL_VERSION,
-  init: { pid: core.init.pid },
+  init: { pid: core.init.pid, path: core.init.path },
   supervisor: { pid: process.pid },
+  folder: packageRoot(),
 });
 
 export const list: Handler<'list'> = async ({ core }) => {

@@ -38,6 +38,7 @@ export const ERRORS = {
     message:
       'The supervisor of {home} belongs to uid {owner}, you are uid {uid}. Run as that user, or set COVET_HOME to a home of your own.',
   },
+  COVET_ERR_UPGRADE: { exit: EXIT.failed, message: 'Cannot upgrade: {reason}.' },
   COVET_ERR_HOME_UNUSABLE: {
     exit: EXIT.failed,
     message: 'Cannot use {home} as COVET_HOME: {reason}. Set COVET_HOME to a directory you own and can write.',

@@ -26,6 +26,7 @@ const INIT_PACKET_BYTES_MAX = 65_536;
  * | note   | key text | `ok` | kept and told at each hello; an empty text lets go of it |
  * | forget | key | `ok` | the record of a worker that exited, or never ran, and its descriptors are let go |
  * | program | arg0 arg1 … | `ok` | the supervisor is about to end for its successor, which is this program; until that is `ready`, the one before it is started again if it fails |
+ * | check  | path | `ok` | whether that covet-init could take this one's place: ENOEXEC when not, EAGAIN when packets are under way |
  * | replace | path | `ok`, by whoever is covet-init then | another covet-init takes this one's place in the same process, with all it holds; ENOEXEC: it cannot, EAGAIN: packets are under way |
  * | ready  | | `ok` | tells whoever started covet-init that the supervisor serves |
  * | quit   | code | – | every worker left is killed, then covet-init exits with the code |

@@ -52,6 +52,11 @@ export const OPERATIONS = {
   stop: { kind: 'run', input: target, summary: 'Drain and end every worker; the app stays known.' },
   delete: { kind: 'run', input: target, summary: 'Stop, and forget the app.' },
   kill: { kind: 'run', input: none, summary: 'Drain and end every app, then the supervisor; what was wanted stays on disk.' },
+  upgrade: {
+    kind: 'define',
+    input: v.strictObject({ folder: v.pipe(v.string(), v.maxLength(4_096)), node: v.pipe(v.string(), v.maxLength(4_096)) }),
+    summary: 'Run the supervisor and covet-init of another version; what they look after runs on.',
+  },
   resurrect: { kind: 'run', input: none, summary: 'Run what was wanted when the supervisor ended; leave safe mode.' },
   logs: {
     kind: 'read',
@@ -147,8 +152,11 @@ export interface PingView {
   readonly apiVersion: 1;
   readonly version: string;
   readonly control: { readonly min: number; readonly max: number };
-  readonly init: { readonly pid: number };
+  /** `path`: its executable; null where it cannot be told. */
+  readonly init: { readonly pid: number; readonly path: string | null };
   readonly supervisor: { readonly pid: number };
+  /** The copy of covet-pm that the supervisor runs from. */
+  readonly folder: string;
 }
 
 /** What a leaving generation's connections came to, summed over its workers. */
@@ -199,6 +207,7 @@ export interface OperationResults {
   stop: StopView;
   delete: StopView;
   kill: { readonly apiVersion: 1; readonly apps: number };
+  upgrade: { readonly apiVersion: 1; readonly from: string; readonly to: string };
   resurrect: ListView;
   logs: LogItem;
   events: CovetEvent;

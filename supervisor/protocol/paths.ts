@@ -14,6 +14,8 @@ export interface Paths {
   readonly lock: string;
   readonly wanted: string;
   readonly supervisorLog: string;
+  /** Copies of covet-pm that supervisors run from. */
+  readonly versions: string;
 }
 
 /** sockaddr_un.sun_path less its end (unix(7)). */
@@ -43,5 +45,6 @@ function under(home: string, run: string, state: string, logs: string): Paths {
     lock: `${run}/covet-init.lock`,
     wanted: `${state}/wanted.json`,
     supervisorLog: `${logs}/supervisor.log`,
+    versions: `${home}/versions`,
   };
 }

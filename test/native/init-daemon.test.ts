@@ -185,9 +185,12 @@ test('a covet-init that cannot be run, or cannot read what is held, does not tak
   const { fields } = await first.wire.event('running', 'runs');
   const held = descriptors(child.pid!);
   for (const path of [join(folder, 'absent'), '/bin/false', '']) {
-    const reply = await first.wire.request('replace', { path });
-    assert.equal(`${reply.verb} ${reply.fields['code']}`, path === '' ? 'error EINVAL' : 'error ENOEXEC');
+    for (const verb of ['check', 'replace']) {
+      const reply = await first.wire.request(verb, { path });
+      assert.equal(`${reply.verb} ${reply.fields['code']}`, path === '' ? 'error EINVAL' : 'error ENOEXEC');
+    }
   }
+  assert.equal((await first.wire.request('check', { path: tested('covet-init') })).verb, 'ok');
   assert.deepEqual(descriptors(child.pid!), held);
   process.kill(Number(fields['pid']), 'SIGKILL');
   assert.equal((await first.wire.event('exited', 'runs')).fields['status'], '9');

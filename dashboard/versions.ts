@@ -1,0 +1,91 @@
+/**
+ * The supervisor's own copy: `versions/<version>-<hash>` of the home has all that a supervisor runs from, so that replacing or deleting the
+ * installed package changes nothing under it until `upgrade`. Placed by whoever starts or upgrades it; `current` and `previous` are links that the
+ * supervisor keeps (supervisor/state/versions.ts), and whatever else is there goes when the next one is placed.
+ */
+import { createHash } from 'node:crypto';
+import { cpSync, existsSync, mkdirSync, readdirSync, readFileSync, readlinkSync, realpathSync, renameSync, rmSync } from 'node:fs';
+import { basename, join } from 'node:path';
+import { CovetError } from '../supervisor/protocol/errors.ts';
+import type { Paths } from '../supervisor/protocol/paths.ts';
+
+/** Of a package, beside its package.json. */
+const PARTS = ['dist', join('prebuilds', `linux-${process.arch}`)];
+/** Nobody runs them. */
+const LEFT_OUT = 'types';
+
+/** Copies a package there unless it is there already. Answers with its folder. Throws COVET_ERR_UPGRADE when it is no package of ours. */
+export function placeVersion(paths: Paths, source: string): string {
+  const files = PARTS.flatMap((part) => filesOf(source, part));
+  const needed = ['dist/supervisor.mjs', `prebuilds/linux-${process.arch}/covet-init`].filter((file) => !files.includes(file));
+  if (needed.length > 0) throw new CovetError('COVET_ERR_UPGRADE', { reason: `${source} has no ${needed.join(' and no ')}` });
+  const folder = join(paths.versions, `${versionOf(source)}-${hashOf(source, files)}`);
+  if (!existsSync(folder)) copy(source, folder);
+  prune(paths.versions, folder);
+  return realpathSync(folder);
+}
+
+/** The version that `upgrade --back` returns to. Throws COVET_ERR_UPGRADE. */
+export function previousVersion(paths: Paths): string {
+  try {
+    return realpathSync(join(paths.versions, 'previous'));
+  } catch (error) {
+    throw new CovetError('COVET_ERR_UPGRADE', { reason: `${paths.versions} has no version before this one` }, { cause: error });
+  }
+}
+
+export function versionOf(folder: string): string {
+  try {
+    return (JSON.parse(readFileSync(join(folder, 'package.json'), 'utf8')) as { version: string }).version;
+  } catch (error) {
+    throw new CovetError('COVET_ERR_UPGRADE', { reason: `${folder} has no package.json that can be read` }, { cause: error });
+  }
+}
+
+function filesOf(source: string, part: string): string[] {
+  if (!existsSync(join(source, part))) return [];
+  return readdirSync(join(source, part), { recursive: true, withFileTypes: true })
+    .filter((entry) => entry.isFile())
+    .map((entry) => join(entry.parentPath, entry.name).slice(source.length + 1))
+    .filter((file) => !file.startsWith(join('dist', LEFT_OUT)))
+    .sort();
+}
+
+function hashOf(source: string, files: readonly string[]): string {
+  const hash = createHash('sha256');
+  for (const file of files) hash.update(`${file}\0`).update(readFileSync(join(source, file)));
+  return hash.digest('hex').slice(0, 12);
+}
+
+/** Under another name until it is whole. Workers of other users read the preload there. */
+function copy(source: string, folder: string): void {
+  const next = `${folder}.${process.pid}`;
+  mkdirSync(next, { recursive: true, mode: 0o755 });
+  cpSync(join(source, 'package.json'), join(next, 'package.json'));
+  for (const part of PARTS)
+    cpSync(join(source, part), join(next, part), { recursive: true, filter: (path) => path !== join(source, 'dist', LEFT_OUT) });
+  try {
+    renameSync(next, folder);
+  } catch (error) {
+    rmSync(next, { recursive: true, force: true });
+    if (!existsSync(folder)) throw error; // else another command placed the same one
+  }
+}
+
+/** Keeps the one that runs, the one before it, and the one just placed. */
+function prune(versions: string, placed: string): void {
+  const links = ['current', 'previous'];
+  const kept = new Set([...links, basename(placed), ...links.flatMap((link) => target(join(versions, link)))]);
+  for (const name of readdirSync(versions)) {
+    // A copy that another command is making has its pid.
+    if (!kept.has(name) && !/\.\d+$/.test(name)) rmSync(join(versions, name), { recursive: true, force: true });
+  }
+}
+
+function target(link: string): string[] {
+  try {
+    return [basename(readlinkSync(link))];
+  } catch {
+    return []; // no such link yet
+  }
+}
