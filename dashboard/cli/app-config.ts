@@ -41,6 +41,16 @@ export function appConfig(options: AppOptions, callerCwd: string): AppConfig {
   return { ...config, script: checkedScript(config) };
 }
 
+/** Throws COVET_ERR_CONFIG_FIELD when the folder was deleted under the caller's shell. */
+export function callerFolder(): string {
+  try {
+    return process.cwd();
+  } catch (error) {
+    const details = { field: 'cwd', expected: 'a folder you may enter', got: 'one that was deleted; cd to another' };
+    throw new CovetError('COVET_ERR_CONFIG_FIELD', details, { cause: error });
+  }
+}
+
 /** `--env` adds to the file's variables; any other flag replaces the file's field. */
 function merged(before: unknown, value: unknown): unknown {
   const areRecords = [before, value].every((x) => typeof x === 'object' && x !== null && !Array.isArray(x));

@@ -13,7 +13,7 @@ import { prepareHome } from '../../home.ts';
 import { connectIfThere, initCommand } from '../../launch.ts';
 import { native } from '../../../native/index.ts';
 import { CovetError } from '../../../supervisor/protocol/errors.ts';
-import { appConfig, type AppOptions } from '../app-config.ts';
+import { appConfig, callerFolder, type AppOptions } from '../app-config.ts';
 import { addAppFlags, readAppFlags } from './app-options.ts';
 import { callerEnv } from './operation.ts';
 import { command, type Invocation, type Runner } from './command.ts';
@@ -31,7 +31,7 @@ export function runCommand(invocation: Invocation, run: Runner<AppOptions> = run
 }
 
 async function runRun(options: AppOptions): Promise<void> {
-  const config = appConfig(options, process.cwd());
+  const config = appConfig(options, callerFolder());
   const env = callerEnv();
   const own: Record<string, string> = { ...env, COVET_RUN: JSON.stringify({ config, env }) };
   if (Buffer.byteLength(`COVET_RUN=${own['COVET_RUN']}`) > ENV_STRING_BYTES_MAX) {

@@ -7,7 +7,7 @@ import type { Command } from 'commander';
 import { ensureSupervisor } from '../../launch.ts';
 import { CovetError } from '../../../supervisor/protocol/errors.ts';
 import { OPERATIONS } from '../../../supervisor/protocol/operations.ts';
-import { appConfig, type AppOptions } from '../app-config.ts';
+import { appConfig, callerFolder, type AppOptions } from '../app-config.ts';
 import { addAppFlags, readAppFlags } from './app-options.ts';
 import { command, type Invocation, type Runner } from './command.ts';
 import { addDeadline, callerEnv, perform, READ_DEADLINE_MS, withClient } from './operation.ts';
@@ -31,7 +31,7 @@ async function runStart(options: StartOptions, invocation: Invocation): Promise<
     await withClient((client) => perform(client, 'startStopped', { app }, invocation, options.deadlineMs));
     return;
   }
-  const config = appConfig(options, process.cwd());
+  const config = appConfig(options, callerFolder());
   await withClient((client) => perform(client, 'start', { config, env: callerEnv() }, invocation, options.deadlineMs), ensureSupervisor);
 }
 
