@@ -13,5 +13,7 @@ export function parseInput<N extends OperationName>(name: N, input: unknown): Op
 function inputError(issue: v.BaseIssue<unknown>): CovetError {
   const field = v.getDotPath(issue) ?? 'params';
   if (issue.type === 'strict_object' && issue.expected === 'never') return new CovetError('COVET_ERR_CONFIG_UNKNOWN', { field, near: '' });
-  return new CovetError('COVET_ERR_CONFIG_FIELD', { field, expected: issue.message, got: issue.received });
+  // valibot's own words for a key that is not there are no sentence of ours.
+  const expected = issue.type === 'strict_object' ? 'given' : issue.message;
+  return new CovetError('COVET_ERR_CONFIG_FIELD', { field, expected, got: issue.received });
 }
