@@ -56,7 +56,12 @@ export class WorkerTable {
   }
 }
 
+/** Goes on after the worker's name, as `exited with code 1` does. */
 function describeFailure(stage: string, errno: number): string {
+  return `could not be started: ${failureOf(stage, errno)}`;
+}
+
+function failureOf(stage: string, errno: number): string {
   if (stage === 'exec' && errno === 2) return 'the program does not exist, or its interpreter does not';
   if (stage === 'exec' && errno === 13) return 'the program may not be executed by that user';
   if (stage === 'chdir') return `its working directory cannot be entered (errno ${errno})`;
