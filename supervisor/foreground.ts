@@ -49,6 +49,8 @@ export async function runForeground(core: SupervisorCore, text: string): Promise
   try {
     await startApp({ core, progress: () => {} }, { config, env });
   } catch (error) {
+    // What the app said last comes before what is said of it.
+    await core.logs.flush(config.name);
     if (!wasSignalled) say((error as Error).message);
   }
   // An app at rest says no more: its end is told already, or it never was started.
