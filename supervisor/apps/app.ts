@@ -102,8 +102,16 @@ export class App {
     this.plan = step.plan;
     for (const effect of step.effects) this.#effects.act(effect, slot);
     this.memory.keepApp();
-    this.announceStatus('reason' in event ? event.reason : event.type);
+    // Deleted by an effect: that was its last event.
+    if (!(this.isForgotten && this.plan.phase === 'stopped')) this.announceStatus(this.#reasonOf(event));
     return step.verdict;
+  }
+
+  /** Why its status is now what it is: for an app that is through with failing, what it failed of. */
+  #reasonOf(event: PlanEvent): string {
+    if ('reason' in event) return event.reason;
+    if (event.type !== 'allGone') return event.type;
+    return (this.plan.phase === 'stopped' ? this.plan.failed : null) ?? 'all its workers are gone';
   }
 
   /** Between these two the workers and listeners of the supervisor before this one take their places, and nothing is concluded. */
