@@ -54,7 +54,7 @@ async function main(): Promise<void> {
   core.init.tell('ready');
   markCurrent(env.paths.versions, packageRoot());
   // After a clean end only who asks for it gets it all back; after a death nobody should have to ask.
-  await Promise.all([warmSpawn(), core.init.isResumed && !core.safeMode.isOn ? core.resurrect({ failedToo: false }) : null]);
+  await Promise.all([warmSpawn(), core.safeMode.isOn ? null : core.startInterrupted()]);
   await replaceInit(core);
 }
 

@@ -10,7 +10,6 @@ import { SafeMode } from './adoption/safe-mode.ts';
 import { endLeftovers } from './adoption/leftovers.ts';
 import type { Env } from './env.ts';
 import { EventLog } from './event-log.ts';
-import type { Held } from './init/held.ts';
 import { InitClient } from './init/init-client.ts';
 import { Notes } from './init/notes.ts';
 import { ListenerRegistry } from './listeners/registry.ts';
@@ -35,6 +34,8 @@ export class SupervisorCore {
   readonly startedAt: string;
   readonly safeMode = new SafeMode(this);
   readonly workers: WorkerTable;
+  /** Ran when a supervisor died, and nothing of them is left to take over. */
+  readonly #interrupted: App[] = [];
   isStopping = false;
 
   constructor(env: Env, initFd: number) {
@@ -60,12 +61,18 @@ export class SupervisorCore {
     if (problem !== null) this.logs.say('supervisor', problem);
     for (const record of this.wanted.records.values()) this.add(record);
     this.events.announce({ type: 'supervisor.started', version: this.env.version, pid: process.pid });
+    this.safeMode.begin();
     let adopted = 0;
     const isOff = this.env.faults.has('no-adoption');
-    this.safeMode.begin();
-    for (const app of isOff ? [] : this.apps.values()) adopted += await this.#adopt(app, held);
-    const ended = endLeftovers(this.env, this.init, held);
+    for (const app of [...this.apps.values()]) {
+      const { workers, mustStart } = isOff ? { workers: 0, mustStart: app.record.isWanted } : await adoptApp(app, held);
+      adopted += workers;
+      if (mustStart) this.#interrupted.push(app);
+    }
+    // Without a list of what is wanted nobody can say that a worker is not.
+    const ended = problem === null ? endLeftovers(this.env, this.init, held) : 0;
     held.close();
+    this.#dropDeleted();
     // Before the ends of workers are told: each is a crash, and answered by the restart policy.
     if (!this.safeMode.isOn) for (const app of this.apps.values()) app.resume();
     this.workers.begin();
@@ -73,21 +80,24 @@ export class SupervisorCore {
       this.logs.say('supervisor', `took over ${adopted} workers and ended ${ended} of the supervisor before this one`);
   }
 
-  async #adopt(app: App, held: Held): Promise<number> {
-    try {
-      return await adoptApp(app, held);
-    } catch (error) {
-      this.logs.say(app.name, `its workers could not be taken over: ${(error as Error).message}`);
-      return 0;
-    }
+  /** An app of which a supervisor died just before its record went. */
+  #dropDeleted(): void {
+    for (const app of this.apps.values()) if (app.record.isDeleting && app.plan.phase === 'stopped') app.forget();
+  }
+
+  /** Starts anew what ran and could not be taken over. */
+  async startInterrupted(): Promise<void> {
+    await this.#start(this.#interrupted.splice(0));
   }
 
   /** Runs every app that was wanted and does not run. Failures are said, and told by each app's status. */
-  async resurrect({ failedToo }: { failedToo: boolean }): Promise<void> {
-    const asleep = [...this.apps.values()].filter(
-      ({ name, record, plan }) =>
-        record.isWanted && plan.phase === 'stopped' && (failedToo || plan.failed === null) && this.safeMode.setAside(name) === null,
-    );
+  async resurrect(): Promise<void> {
+    const isAsleep = ({ name, record, plan }: App): boolean =>
+      record.isWanted && plan.phase === 'stopped' && this.safeMode.setAside(name) === null;
+    await this.#start([...this.apps.values()].filter(isAsleep));
+  }
+
+  async #start(asleep: readonly App[]): Promise<void> {
     await Promise.all(asleep.map((app) => start(app).catch((error: Error) => this.logs.say(app.name, error.message))));
   }
 

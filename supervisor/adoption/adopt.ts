@@ -20,13 +20,21 @@ interface FoundSlot {
   readonly worker: HeldWorker | null;
 }
 
-/** Resolves with how many workers go on; what is not taken stays in `held`. */
-export async function adoptApp(app: App, held: Held): Promise<number> {
+export interface Adopted {
+  /** Workers that go on. */
+  readonly workers: number;
+  /** It ran, and nothing of it is left to go on with: it is to be started anew. */
+  readonly mustStart: boolean;
+}
+
+/** What is not taken stays in `held`. Rejects when it cannot be: then nothing of it may be ended. */
+export async function adoptApp(app: App, held: Held): Promise<Adopted> {
   const slots = findSlots(app, held);
   const groups = [...held.groups.keys()].filter((key) => readGroupKey(key)?.app === app.name);
   const memo = readAppMemo(app.deps.notes.read(appMemoKey(app.name)));
   const adoption = decideAdoption({
     isWanted: app.record.isWanted,
+    isDeleting: app.record.isDeleting,
     live: app.record.live,
     generations: [...new Set(slots.map(({ generation }) => generation))],
     hasSockets: groups.length > 0,
@@ -38,7 +46,8 @@ export async function adoptApp(app: App, held: Held): Promise<number> {
   const isKnown = adoption?.keep.every((number) => records.some((record) => record.number === number));
   if (adoption === null || isKnown !== true) {
     app.memory.forget();
-    return 0;
+    // One that was not started since the last `kill` sleeps on.
+    return { workers: 0, mustStart: memo !== null && app.record.isWanted };
   }
   if (memo !== null) app.ticketKeys = memo.ticketKeys;
   await app.host.prepareFolders();
@@ -60,7 +69,8 @@ export async function adoptApp(app: App, held: Held): Promise<number> {
   app.degraded.adopt(memo?.degradedUntilMs ?? null);
   endAtOnce(app, adoption, slots);
   app.endAdoption(leaving);
-  return kept.filter(({ worker }) => worker !== null).length;
+  const mustStart = adoption.plan.phase === 'stopped' && adoption.plan.failed === null;
+  return { workers: kept.filter(({ worker }) => worker !== null).length, mustStart };
 }
 
 function findSlots(app: App, held: Held): FoundSlot[] {

@@ -9,6 +9,7 @@ import type { Plan } from '../apps/plan-machine.ts';
 
 export interface Found {
   readonly isWanted: boolean;
+  readonly isDeleting: boolean;
   /** The generation that serves, as it is on disk; 0 before the first. */
   readonly live: number;
   /** Generations of which there is a worker, or a slot that waits for its next one. */
@@ -29,14 +30,14 @@ export interface Adoption {
 }
 
 /** null: nothing of it is there; if it is wanted it is started as after a boot. */
-export function decideAdoption({ isWanted, live, generations, hasSockets, isUp, failed }: Found): Adoption | null {
+export function decideAdoption({ isWanted, isDeleting, live, generations, hasSockets, isUp, failed }: Found): Adoption | null {
   const newer = generations.filter((number) => number > live);
   const older = generations.filter((number) => number < live);
   if (failed !== null) return { plan: { phase: 'stopped', failed }, keep: [], kill: generations };
   if (!isWanted) {
     if (generations.length === 0) return null;
     const keep = generations.filter((number) => number <= live);
-    return { plan: { phase: 'stopping', then: 'stopped', failed: null }, keep, kill: newer };
+    return { plan: { phase: 'stopping', then: isDeleting ? 'deleted' : 'stopped', failed: null }, keep, kill: newer };
   }
   if (generations.length === newer.length && !hasSockets)
     return newer.length === 0 ? null : { plan: { phase: 'stopped', failed: null }, keep: [], kill: newer };

@@ -1,6 +1,6 @@
 /**
- * Ends what a supervisor that died left running and no app owns: an app that was being deleted, or one whose record is unreadable. Its
- * sockets are closed at once, so that another app may have the address; its workers get SIGTERM and, later, SIGKILL.
+ * Ends what a supervisor that died left running and no app owns any more. Its sockets are closed at once, so that another app may have the
+ * address; its workers get SIGTERM and, later, SIGKILL.
  */
 import { constants } from 'node:os';
 import type { Env } from '../env.ts';
@@ -13,7 +13,7 @@ const GRACE_MS = 5_000;
 /** Answers with how many workers there are. Their ends are told by covet-init, and forgotten by the worker table. */
 export function endLeftovers(env: Env, init: InitClient, held: Held): number {
   for (const key of held.groups.keys()) init.request('close', { group: key }).catch(() => {}); // gone with covet-init itself
-  const pidfds = [...held.workers.values()].flatMap(({ pidfd }) => (pidfd === null ? [] : [env.native.duplicate(pidfd)]));
+  const pidfds = held.takePidfds();
   const { SIGTERM, SIGCONT, SIGKILL } = constants.signals;
   for (const pidfd of pidfds) for (const signal of [SIGTERM, SIGCONT]) signalIfAlive(env, pidfd, signal);
   if (pidfds.length > 0)

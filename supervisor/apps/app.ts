@@ -37,6 +37,8 @@ export class App {
   stops = 0;
   /** Deleted: nothing puts its record on disk again. */
   isForgotten = false;
+  /** Settles when a deleted app's record is off the disk; resolved for any other. */
+  recordGone: Promise<unknown> = Promise.resolve();
   /** What leaving workers came to, since the last verb began. */
   outcome: Outcome = NOTHING_YET;
   readonly answers = new Answers();
@@ -117,6 +119,7 @@ export class App {
   /** Between these two the workers and listeners of the supervisor before this one take their places, and nothing is concluded. */
   beginAdoption(plan: Plan): void {
     this.#isAdopting = true;
+    this.isForgotten = this.record.isDeleting;
     this.plan = plan;
     this.pins = this.planPins();
   }
@@ -225,7 +228,7 @@ export class App {
   async save(change: Partial<AppRecord> | ((record: AppRecord) => Partial<AppRecord>)): Promise<AppRecord> {
     const saved = await this.deps.save(this.name, (known) => {
       const record = known ?? this.record;
-      return this.isForgotten ? null : { ...record, ...(typeof change === 'function' ? change(record) : change) };
+      return this.isForgotten ? (known ?? null) : { ...record, ...(typeof change === 'function' ? change(record) : change) };
     });
     return (this.record = saved ?? this.record);
   }
@@ -256,6 +259,9 @@ export class App {
     this.deps.events.announce({ type: 'app.changed', app: this.name, from: this.#status, to: 'none', reason: 'deleted' });
     this.#status = 'none';
     this.deps.onForgotten(this);
+    // Unless another app has the name already.
+    this.recordGone = this.deps.save(this.name, (known) => (known?.isDeleting === true ? null : (known ?? null)));
+    this.recordGone.catch((error: Error) => this.deps.logs.say(this.name, error.message));
   }
 
   /** A generation without a process, that nothing will start again, is history. */

@@ -85,7 +85,8 @@ export async function stop(app: App, kind: 'stop' | 'delete' | 'kill'): Promise<
   app.stops++;
   if (kind === 'stop') await app.save({ isWanted: false });
   if (kind === 'delete') {
-    await app.deps.save(app.name, () => null);
+    // The record goes last: a supervisor that dies meanwhile leaves the rest to the next one.
+    await app.save({ isWanted: false, isDeleting: true });
     app.isForgotten = true;
   }
   app.resumeStop();
@@ -93,6 +94,7 @@ export async function stop(app: App, kind: 'stop' | 'delete' | 'kill'): Promise<
   const stopped = app.answers.next('stop');
   app.dispatch({ type: kind === 'delete' ? 'delete' : 'stop' });
   await stopped;
+  await app.recordGone;
   return app.outcome;
 }
 

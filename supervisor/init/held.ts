@@ -76,6 +76,17 @@ export class Held {
     return worker;
   }
 
+  /** Of every worker that nobody took: theirs to signal and to close. */
+  takePidfds(): number[] {
+    const pidfds: number[] = [];
+    for (const [key, worker] of this.workers) {
+      if (worker.pidfd === null) continue;
+      pidfds.push(worker.pidfd);
+      this.workers.set(key, { ...worker, pidfd: null });
+    }
+    return pidfds;
+  }
+
   /** Closes what nobody took. */
   close(): void {
     for (const { members } of this.groups.values()) for (const { fd } of members) this.#closeFd(fd);

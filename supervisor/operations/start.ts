@@ -35,7 +35,7 @@ function claim(core: SupervisorCore, config: AppConfig, env: Record<string, stri
   const known = core.apps.get(config.name);
   if (known === undefined) {
     if (core.apps.size >= APPS_MAX) throw new CovetError('COVET_ERR_APP_LIMIT', { max: APPS_MAX });
-    return core.add({ config, env, isWanted: true, lastGeneration: 0, live: 0, generations: [] });
+    return core.add({ config, env, isWanted: true, isDeleting: false, lastGeneration: 0, live: 0, generations: [] });
   }
   const isSame = resolve(config.cwd, config.script) === resolve(known.config.cwd, known.config.script);
   if (known.plan.phase !== 'stopped' || !isSame || known.isPreparing) {

@@ -28,6 +28,8 @@ export interface AppRecord {
   readonly env: Readonly<Record<string, string>>;
   /** false after stop. */
   readonly isWanted: boolean;
+  /** It is being deleted: the record goes when its workers have. */
+  readonly isDeleting: boolean;
   /** The last generation number given out; never used twice. */
   readonly lastGeneration: number;
   /** The generation that serves; 0 before the first. Written before a flip is acted on. */
@@ -58,6 +60,7 @@ const stateSchema = v.object({
       config: appConfigSchema,
       env: v.record(v.string(), v.string()),
       isWanted: v.boolean(),
+      isDeleting: v.optional(v.boolean(), false),
       lastGeneration: v.pipe(v.number(), v.integer(), v.minValue(0)),
       live: v.pipe(v.number(), v.integer(), v.minValue(0)),
       generations: v.optional(v.array(generationSchema), []),

@@ -168,6 +168,38 @@ describe('death of the supervisor', () => {
     assert.equal((await home.app('rests')).status, 'stopped');
   });
 
+  test('what sleeps since a kill sleeps on', async (t) => {
+    const served = await Served.start(t, { app: 'http.cjs' });
+    const { home } = served;
+    assert.equal((await home.covet('kill')).code, 0);
+    await home.start({ ...SHORT, name: 'other', script: served.deployment.script, cwd: served.deployment.folder, env: { PORT: '0' } });
+    await killSupervisor(home);
+    await eventually('the other app to be taken over', async () => (await home.app('other')).status === 'online');
+    assert.equal((await home.app()).status, 'stopped');
+    assert.equal((await home.covet('resurrect')).code, 0);
+    assert.equal((await home.app()).status, 'online');
+  });
+
+  test('a delete that was under way ends, and what was in flight is answered', async (t) => {
+    const served = await Served.start(t, { app: 'slow-3s.cjs' });
+    const { home } = served;
+    const { pid } = (await home.list()).supervisor;
+    const answer = fetch(`http://127.0.0.1:${served.port}/`);
+    await eventually('the request to be in flight', async () => {
+      const client = await home.client();
+      return (await client.describe({ app: 'web' })).listeners.every(({ queued }) => queued.every((n) => n === 0));
+    });
+    const deleting = home.covet('delete', 'web');
+    await eventually('the delete to be under way', async () => (await home.app()).status === 'stopping');
+    process.kill(pid, 'SIGKILL');
+    assert.equal((await answer).status, 200);
+    await deleting;
+    await eventually('the app to be gone', async () => (await home.list()).apps.length === 0);
+    assert.equal((await home.covet('kill')).code, 0);
+    assert.equal((await home.covet('resurrect')).code, 0);
+    assert.deepEqual((await home.list()).apps, []);
+  });
+
   test('an app that failed is not tried again, and one that crashes keeps its history', async (t) => {
     const served = await Served.start(t, { app: 'http.cjs' });
     const { home } = served;

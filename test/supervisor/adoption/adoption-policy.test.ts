@@ -5,6 +5,7 @@ import { decideAdoption, type Found } from '../../../supervisor/adoption/adoptio
 
 const found = (more: Partial<Found>): Found => ({
   isWanted: true,
+  isDeleting: false,
   live: 3,
   generations: [3],
   hasSockets: true,
@@ -61,6 +62,11 @@ test('a stop that was under way ends; what was never flipped to is ended at once
     keep: [3, 4],
     kill: [5],
   });
+});
+
+test('so does a delete', () => {
+  const plan = { phase: 'stopping', then: 'deleted', failed: null };
+  assert.deepEqual(decideAdoption(found({ isWanted: false, isDeleting: true })), { plan, keep: [3], kill: [] });
 });
 
 test('an app that failed stays failed', () => {

@@ -16,6 +16,7 @@ const record = (name: string, lastGeneration = 1): AppRecord => ({
   config: v.parse(appConfigSchema, { name, script: 'app.js', cwd: '/srv' }),
   env: { A: '1' },
   isWanted: true,
+  isDeleting: false,
   lastGeneration,
   live: 0,
   generations: [],
