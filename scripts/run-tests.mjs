@@ -32,7 +32,7 @@ const totals = Object.fromEntries(COUNTS.map((count) => [count, 0]));
 console.log(`Tier ${tier}, COVET_TEST_SEED=${seed}, node ${process.version}, uid ${process.getuid()}`);
 if (paths.length === 0) await check();
 const files = testFiles(join('build', 'test'));
-const isPromise = (file) => file.startsWith(join('build', 'test', 'promises'));
+const isPromise = (file) => /^build\/test\/(promises|chaos)\//.test(file);
 const isPatient = (file) => /\/(bad-input|conditions|crash-loops|embedded|hostile|logs|readiness|run|stop|verbs)\.test\.mjs$/.test(file);
 await run(
   'tests',

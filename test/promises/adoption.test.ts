@@ -124,9 +124,9 @@ describe('death of the supervisor', () => {
     assert.deepEqual({ refused, timeout, status, body, protocol }, { refused: 0, timeout: 0, status: 0, body: 0, protocol: 0 });
   });
 
-  const before = ['prepared', 'started', 'up'] as const;
-  const after = ['written', 'flipped', 'draining'] as const;
-  for (const point of [...picked(before), ...picked(after)]) {
+  const beforeFlip = ['prepared', 'started', 'up'] as const;
+  const afterFlip = ['written', 'flipped', 'draining'] as const;
+  for (const point of [...picked(beforeFlip), ...picked(afterFlip)]) {
     test(`inside a reload, ${point}: all of it is old or all of it is new`, async (t) => {
       const served = await Served.start(t, { app: 'http.cjs', env: { COVET_TEST_FAULT: `die@${point}:2` } });
       const old = await served.home.pids();
@@ -139,7 +139,7 @@ describe('death of the supervisor', () => {
       assert.equal(reload.code, 1, said(reload));
       await anotherSupervisor(served.home, pid);
       await bothReady(served.home);
-      const isOld = (before as readonly string[]).includes(point);
+      const isOld = (beforeFlip as readonly string[]).includes(point);
       const app = await served.home.app();
       assert.equal(app.generation, isOld ? 1 : 2);
       if (isOld) assert.deepEqual(await served.home.pids(), old);

@@ -1,0 +1,76 @@
+/** A random walk under load. COVET_TEST_SEED plays it again; 12 steps by default, 300 with --all. */
+import assert from 'node:assert/strict';
+import { cpSync, mkdirSync, readFileSync, writeFileSync } from 'node:fs';
+import { join } from 'node:path';
+import { describe, test, type TestContext } from 'node:test';
+import type { Load } from '../load/load.ts';
+import { repositoryRoot } from '../promises/root.ts';
+import { Served } from '../promises/served.ts';
+import { ALL, control } from '../promises/tier.ts';
+import { seededRandom, testSeed } from '../seed.ts';
+import { STEPS, type World } from './steps.ts';
+import { assertNotLost, descriptors, settled, walk } from './walk.ts';
+
+const TAKEN = Number(process.env['COVET_TEST_STEPS'] ?? (ALL ? 300 : 12));
+const CONNECTIONS = 6;
+
+/** This package, as another version. */
+function otherVersion(folder: string): string {
+  mkdirSync(folder);
+  for (const part of ['dist', 'prebuilds', 'package.json']) cpSync(join(repositoryRoot(), part), join(folder, part), { recursive: true });
+  const manifest = join(folder, 'package.json');
+  writeFileSync(manifest, readFileSync(manifest, 'utf8').replace('"0.1.0"', '"0.2.0"'));
+  writeFileSync(join(folder, 'dist/version'), '0.2.0');
+  return folder;
+}
+
+interface Begun {
+  readonly world: World;
+  readonly loads: readonly Load[];
+}
+
+async function begin(t: TestContext, faults: string): Promise<Begun> {
+  const served = await Served.start(t, {
+    app: 'http.cjs',
+    env: { COVET_TEST_FAULT: faults },
+    config: { minHealthyMs: 100, restart: { delayMs: 10, delayMaxMs: 50, intensity: 1_000 } },
+  });
+  const world: World = {
+    served,
+    model: { web: 2, side: null, isSideStopped: false, builds: 0, mayLose: 0 },
+    connections: CONNECTIONS * 2,
+    otherVersion: otherVersion(join(served.home.work, 'other')),
+    random: seededRandom(seed),
+    isDisturbed: false,
+  };
+  const reconnecting = await served.begin({ kind: 'reconnect', connections: CONNECTIONS });
+  return { world, loads: [reconnecting, await served.begin({ kind: 'keepAlive', connections: CONNECTIONS, thinkMs: [0, 20] })] };
+}
+
+const seed = testSeed();
+
+describe('chaos', () => {
+  test(`${TAKEN} random steps under load leave what is wanted, and lose nothing (seed ${seed})`, async (t) => {
+    const { world, loads } = await begin(t, 'no-safe-mode');
+    await walk({ world, loads, steps: TAKEN, say: (text) => t.diagnostic(text) });
+    const before = await descriptors(world);
+    // The same state again, by way of more and fewer workers and a death of each: nothing is gathered on the way.
+    for (const step of ['killSupervisor', 'killInit', 'killSupervisor'] as const) {
+      await STEPS[step]!(world);
+      await settled(world);
+    }
+    assert.deepEqual(await descriptors(world), before);
+    for (const load of loads) await load.stop();
+  });
+
+  test('a walk on which nobody takes over is seen to fail', control, async (t) => {
+    const { world, loads } = await begin(t, 'no-safe-mode,no-adoption');
+    await STEPS['killSupervisor']!(world);
+    await assert.rejects(async () => {
+      await settled(world);
+      await Promise.all(loads.map(async (load) => load.more(20)));
+      await assertNotLost(world, loads);
+    });
+    for (const load of loads) await load.stop();
+  });
+});
