@@ -28,7 +28,7 @@ const MAY_IMPORT: readonly (readonly [from: RegExp, to: RegExp])[] = [
   [/^dashboard\/index\.ts$/, /^(dashboard|supervisor\/protocol)\/|^supervisor\/embedded\.ts$/],
   // What the host allows is the same without a supervisor.
   [/^dashboard\/cli\/commands\/doctor\.ts$/, /^(dashboard|supervisor\/protocol|native)\/|^supervisor\/host\/findings\.ts$/],
-  [/^dashboard\/(launch|cli\/commands\/run)\.ts$/, /^(dashboard|supervisor\/protocol|native)\//],
+  [/^dashboard\/(launch|cli\/commands\/(run|upgrade))\.ts$/, /^(dashboard|supervisor\/protocol|native)\//],
   [/^dashboard\//, /^(dashboard|supervisor\/protocol)\//],
   [/^worker\//, /^(worker|supervisor\/protocol|native)\//],
   [/^supervisor\/protocol\//, /^supervisor\/protocol\//],
