@@ -1,0 +1,114 @@
+/**
+ * How long is covet-pm without a supervisor when one dies, and what does a client of the app see of it, and of an upgrade?
+ *
+ * Unit: milliseconds from SIGKILL to the next supervisor's first answer on its control socket, with 2 and with 50 workers, over a node that
+ * does nothing in the same round; and the longest time any request took while that, or an upgrade, went on, over one in peace. Wrong when the
+ * workers are busy: 50 of them idle here.
+ */
+import { spawn } from 'node:child_process';
+import { once } from 'node:events';
+import { join } from 'node:path';
+import { LoadProcess } from '../test/load/load.ts';
+import { Home } from '../test/promises/home.ts';
+import { freePort } from '../test/promises/ports.ts';
+import { repositoryRoot } from '../test/promises/root.ts';
+import { connect } from '../dashboard/client.ts';
+import { enterNamespace } from './machine.ts';
+import { report, show } from './report.ts';
+import { figureOf } from './statistics.ts';
+
+enterNamespace();
+const small = process.argv.includes('--small');
+const ROUNDS = small ? 2 : 21;
+const WORKERS = small ? [2] : [2, 50];
+const PEACE_MS = 500;
+const APP = join(repositoryRoot(), 'test/fixtures/apps/http.cjs');
+const rows: string[][] = [];
+const samples: Record<string, number[]> = {};
+
+for (const workers of WORKERS) await gapWith(workers);
+await whatClientsSee();
+report({
+  name: 'adoption',
+  question: 'How long is there no supervisor when one dies, and what do clients of the app see of it?',
+  small,
+  columns: ['what', 'ms', 'over its like, ms'],
+  rows,
+  judged: [],
+  notes: ['its like: a node that does nothing, in the same round; for a request, the longest in as long a time of peace'],
+  samples,
+});
+
+async function gapWith(workers: number): Promise<void> {
+  const home = new Home({ env: { COVET_TEST_FAULT: 'no-safe-mode' } });
+  try {
+    await home.start({ script: APP, name: 'web', instances: workers, env: { PORT: String(await freePort()) } });
+    const bare: number[] = [];
+    const gaps: number[] = [];
+    for (let round = 0; round <= ROUNDS; round++) {
+      const nothing = await nodeThatDoesNothing();
+      const gap = await supervisorGap(home);
+      if (round === 0) continue;
+      bare.push(nothing);
+      gaps.push(gap);
+    }
+    const over = gaps.map((ms, i) => ms - bare[i]!);
+    rows.push([`SIGKILL of the supervisor → the next one answers, ${workers} workers`, show(figureOf(gaps)), show(figureOf(over))]);
+    samples[`gap${workers}`] = gaps;
+    samples[`bare${workers}`] = bare;
+  } finally {
+    await home.end();
+  }
+}
+
+async function whatClientsSee(): Promise<void> {
+  const home = new Home({ env: { COVET_TEST_FAULT: 'no-safe-mode' } });
+  const load = await LoadProcess.start();
+  try {
+    const port = await freePort();
+    await home.start({ script: APP, name: 'web', instances: 2, env: { PORT: String(port) } });
+    const target = { host: '127.0.0.1', port };
+    const during = async (run: () => Promise<unknown>): Promise<number> => {
+      const clients = await load.begin({ kind: 'reconnect', target, connections: 4 });
+      await run();
+      const tally = await clients.stop();
+      if (tally.lost > 0) throw new Error(`Expected no request to be lost, got ${JSON.stringify(tally)}`);
+      return tally.longestMs;
+    };
+    const peace: number[] = [];
+    const deaths: number[] = [];
+    const upgrades: number[] = [];
+    for (let round = 0; round < ROUNDS; round++) {
+      peace.push(await during(async () => new Promise((resolve) => setTimeout(resolve, PEACE_MS))));
+      deaths.push(await during(async () => supervisorGap(home)));
+      upgrades.push(await during(async () => home.covet('upgrade')));
+    }
+    const over = (figures: readonly number[]): string => show(figureOf(figures.map((ms, i) => ms - peace[i]!)));
+    rows.push(['longest request in peace', show(figureOf(peace)), '–']);
+    rows.push(['longest request while a supervisor dies and the next one takes over', show(figureOf(deaths)), over(deaths)]);
+    rows.push(['longest request while covet-pm is upgraded', show(figureOf(upgrades)), over(upgrades)]);
+    Object.assign(samples, { peace, deaths, upgrades });
+  } finally {
+    await load.close();
+    await home.end();
+  }
+}
+
+/** The client waits for the next one as every command does. */
+async function supervisorGap(home: Home): Promise<number> {
+  const { pid } = (await home.list()).supervisor;
+  const began = performance.now();
+  process.kill(pid, 'SIGKILL');
+  for (;;) {
+    const client = await connect({ home: home.path }).catch(() => null);
+    const answer = await client?.ping().catch(() => null);
+    client?.close();
+    if (answer != null && answer.supervisor.pid !== pid) return performance.now() - began;
+  }
+}
+
+async function nodeThatDoesNothing(): Promise<number> {
+  const began = performance.now();
+  await once(spawn(process.execPath, ['-e', '0'], { stdio: 'ignore' }), 'exit');
+  return performance.now() - began;
+}
