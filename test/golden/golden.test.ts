@@ -1,0 +1,74 @@
+/**
+ * What a release wrote, the releases after it read: the state on disk, the notes in covet-init, the state that one covet-init hands to another, and
+ * what is said on the wires. The files here are never changed, only added to; each carries the version of its format in its name.
+ */
+import assert from 'node:assert/strict';
+import { spawnSync } from 'node:child_process';
+import { copyFileSync, mkdtempSync, openSync, readFileSync, rmSync } from 'node:fs';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { test } from 'node:test';
+import { binary } from '../../native/index.ts';
+import { decodeInitPacket, encodeInitPacket } from '../../supervisor/protocol/init-wire.ts';
+import { decodeWorkerMessage } from '../../supervisor/slots/worker-messages.ts';
+import { readAppMemo, readSlotMemo, readStepMemo } from '../../supervisor/state/memos.ts';
+import { WantedState } from '../../supervisor/state/wanted.ts';
+import { repositoryRoot } from '../promises/root.ts';
+
+const golden = (name: string): string => join(repositoryRoot(), 'test/golden', name);
+const linesOf = (name: string): string[] => readFileSync(golden(name), 'utf8').trimEnd().split('\n');
+
+test('wanted.json, version 1', async (t) => {
+  const folder = mkdtempSync(join(tmpdir(), 'covet-golden-'));
+  t.after(() => rmSync(folder, { recursive: true }));
+  copyFileSync(golden('wanted-1.json'), join(folder, 'wanted.json'));
+  const state = new WantedState(join(folder, 'wanted.json'));
+  assert.equal(await state.load(), null, 'nothing to complain of');
+  const [web, stopped] = [state.records.get('web'), state.records.get('stopped')];
+  assert.deepEqual([web?.lastGeneration, web?.live, web?.generations[0]?.half, web?.generations[0]?.launch.scriptPath], [7, 6, 1, '/srv/web/r6/server.js']);
+  assert.equal(web?.config.uid, 1_000);
+  // Written before there were either.
+  assert.deepEqual([stopped?.isWanted, stopped?.isDeleting, stopped?.generations], [false, false, []]);
+});
+
+test('memos, version 1', () => {
+  const memos = JSON.parse(readFileSync(golden('memos-1.json'), 'utf8')) as Record<string, unknown>;
+  assert.equal(readSlotMemo(memos['slot:web:6:0'])?.history.attempt, 1);
+  assert.equal(readAppMemo(memos['app:web'])?.isUp, true);
+  assert.deepEqual(readStepMemo(memos['step:web']), { app: 'web', verb: 'reload' });
+});
+
+test('a field more is ignored, and what is not understood is as good as none', () => {
+  const memos = JSON.parse(readFileSync(golden('memos-1.json'), 'utf8')) as Record<string, Record<string, unknown>>;
+  assert.notEqual(readSlotMemo({ ...memos['slot:web:6:0'], later: true }), null);
+  assert.equal(readSlotMemo({ ...memos['slot:web:6:0'], state: 'levitating' }), null);
+  const { listening: _, ...less } = memos['slot:web:6:0']!;
+  assert.equal(readSlotMemo(less), null);
+});
+
+test('a covet-init’s state, version 1, is read by covet-init, with unknown lines and fields too', () => {
+  const check = (text: string): number | null => {
+    const folder = mkdtempSync(join(tmpdir(), 'covet-golden-'));
+    const path = join(folder, 'state');
+    copyFileSync(golden('init-state-1.txt'), path);
+    const fd = openSync(path, 'r+');
+    try {
+      // As it is, or with what a later release may add.
+      if (text !== '') spawnSync('sh', ['-c', 'cat >> "$0"', path], { input: text });
+      return spawnSync(binary('covet-init'), ['--check-state', '3'], { stdio: ['ignore', 'ignore', 'ignore', fd] }).status;
+    } finally {
+      rmSync(folder, { recursive: true });
+    }
+  };
+  assert.equal(check(''), 0);
+  assert.equal(check('later 0 what=ever\nnote 0 key=k text=t later=1\n'), 0);
+  assert.equal(check('group 0 key=x family=none\n'), 1, 'the check can fail');
+});
+
+test('packets of covet-init’s wire, version 1', () => {
+  for (const line of linesOf('init-packets-1.txt')) assert.equal(encodeInitPacket(decodeInitPacket(line)), line);
+});
+
+test('messages of a worker, version 1', () => {
+  for (const line of linesOf('worker-messages-1.jsonl')) assert.equal(typeof decodeWorkerMessage(line).t, 'string');
+});
