@@ -191,6 +191,7 @@ test('a covet-init that cannot be run, or cannot read what is held, does not tak
     }
   }
   assert.equal((await first.wire.request('check', { path: tested('covet-init') })).verb, 'ok');
+  await first.wire.hello(); // by then it has let go of what it showed
   assert.deepEqual(descriptors(child.pid!), held);
   process.kill(Number(fields['pid']), 'SIGKILL');
   assert.equal((await first.wire.event('exited', 'runs')).fields['status'], '9');
