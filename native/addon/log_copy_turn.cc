@@ -47,6 +47,8 @@ LogCopyThread::Copied LogCopyThread::copyChunk(Source& source) {
   std::string_view text = *peeked;
   if (text.empty()) return Copied::End;
 
+  if (Status found = stream.file.followName(nowMs_); !found.ok()) sayTrouble(stream.id, found.error().code, 0);
+
   bool isLong = wholeLines(text) == 0 && pipes_.mayBeFull(source.pipe.get(), text.size());
   Result<size_t> taken = stream.file.append(text, isLong || isForced(source), source.key);
   if (auto error = stream.file.takeRotationError()) sayTrouble(stream.id, error->code, 0);

@@ -1,6 +1,7 @@
 // Appending and rotating; see log_file.h.
 #include "addon/log_file.h"
 
+#include <sys/stat.h>
 #include <sys/uio.h>
 
 #include <algorithm>
@@ -12,6 +13,8 @@
 namespace covet {
 
 namespace {
+
+constexpr int64_t LOOK_MS = 1'000;  // between two looks at the name
 
 // Never waits for a FIFO's reader, nor makes a terminal ours; on a file O_NONBLOCK does nothing.
 Fd openAppending(const std::string& path) {
@@ -42,7 +45,10 @@ Status LogFile::openByName() {
   fd_ = std::move(fd);
   isSeekable_ = lseek(fd_.get(), 0, SEEK_END) >= 0;
   size_ = 0;
+  isDeletable_ = true;
+  isDeleted_ = false;
   measure();
+  isDeletable_ = isSeekable_ && !isDeleted_;
   openLineBytes_ = size_ > 0 && endsInsideLine(path_, size_) ? LINE_BYTES_MAX : 0;
   lastWriter_ = 0;
   rotateAtBytes_ = options_.maxBytes;
@@ -51,10 +57,21 @@ Status LogFile::openByName() {
 
 // Asked of the kernel each time: an outside `> file` or logrotate's copytruncate shortens it without a word.
 void LogFile::measure() {
-  if (isSeekable_) size_ = lseek(fd_.get(), 0, SEEK_END);
+  struct stat file;
+  if (!isSeekable_ || fstat(fd_.get(), &file) < 0) return;
+  size_ = file.st_size;
+  isDeleted_ = isDeletable_ && file.st_nlink == 0;
 }
 
 Status LogFile::reopen() { return openByName(); }
+
+Status LogFile::followName(int64_t nowMs) {
+  if (!isDeletable_ || nowMs - lookedAtMs_ < LOOK_MS) return {};
+  lookedAtMs_ = nowMs;
+  struct stat named;
+  if (stat(path_.c_str(), &named) == 0 || errno != ENOENT) return {};
+  return openByName();
+}
 
 bool LogFile::takeRotated() { return std::exchange(isRotated_, false); }
 
@@ -83,7 +100,7 @@ Result<size_t> LogFile::append(std::string_view text, bool isForced, uint64_t wr
     stampLines(stamped_, part, stampNow(), isCut || openLineBytes_ == 0);
     body = stamped_;
   }
-  Status written = write(isCut ? "\n" : "", body);
+  Status written = writeWhereFound(isCut ? "\n" : "", body);
   if (!written.ok()) return written.error();
 
   size_t open = part.size() - wholeLines(part);
@@ -127,6 +144,19 @@ Status LogFile::rotate() {
   // We still hold the old file: let it have its name back.
   else if (options_.files > 0) (void)rename(name(1).c_str(), path_.c_str());
   return opened;
+}
+
+// A file that was deleted is known by the write that nobody will read: it is made again in a new file of that name.
+Status LogFile::writeWhereFound(std::string_view lead, std::string_view body) {
+  int64_t before = size_;
+  Status written = write(lead, body);
+  if (!written.ok() || !isDeleted_) return written;
+  if (Status opened = openByName(); !opened.ok()) {
+    (void)!ftruncate(fd_.get(), before);  // so that what is tried again does not fill the disk unseen
+    size_ = before;
+    return opened;
+  }
+  return write("", body);
 }
 
 Status LogFile::write(std::string_view lead, std::string_view body) {

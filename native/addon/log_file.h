@@ -1,6 +1,6 @@
 // A log file that lines of several writers are appended to: whole lines together, a new file at `maxBytes`, times before the lines where
 // asked. An append is in the file whole or, but for a pipe or terminal, not at all: what a full disk took of it is cut off again, so
-// that the caller may try the same bytes later.
+// that the caller may try the same bytes later. A file that somebody deleted begins anew, with nothing lost.
 //
 // Rotation is never inside a line, but for one longer than LINE_BYTES_MAX. If a writer left a line open and another one writes, a
 // newline comes between: only the open line is cut, never the other's. open(2), rename(2); logrotate's names, path.1 the newest.
@@ -40,6 +40,9 @@ class LogFile {
 
   // Opens the path again, which somebody may have renamed. After a failure the old file is kept.
   Status reopen();
+  // The same by itself where the file was moved and nothing has its name; looks at most once a second. A file that another has the name
+  // of is left to reopen(): whoever moved it may still copy it.
+  Status followName(int64_t nowMs);
 
   int64_t size() const { return size_; }
   bool isInsideLine() const { return openLineBytes_ > 0 && openLineBytes_ < LINE_BYTES_MAX; }
@@ -54,6 +57,7 @@ class LogFile {
   Status openByName();
   size_t portion(std::string_view text, bool isForced);
   Status rotate();
+  Status writeWhereFound(std::string_view lead, std::string_view body);
   Status write(std::string_view lead, std::string_view body);
   void measure();
 
@@ -62,6 +66,9 @@ class LogFile {
   Fd fd_;
   int64_t size_ = 0;
   bool isSeekable_ = false;    // not a pipe or a terminal
+  bool isDeletable_ = false;   // had a name when it was opened; /proc/self/fd/1 may have none
+  bool isDeleted_ = false;     // and has none any more
+  int64_t lookedAtMs_ = 0;     // at the name
   int64_t rotateAtBytes_ = 0;  // maxBytes, or more after a rotation that failed
   size_t openLineBytes_ = 0;   // since the last newline
   uint64_t lastWriter_ = 0;

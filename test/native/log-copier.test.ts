@@ -333,6 +333,62 @@ test('a disk that stays full blocks no writer for ever: what is given up is coun
   assert.deepEqual(linesOf(readFileSync(join(folder, 'elsewhere.log'), 'utf8')), { numbers: { b: range(20_000) }, torn: [] });
 });
 
+test('a file that is deleted begins anew with the next line', { timeout }, async (t) => {
+  const { folder, path, copying } = setUp(t);
+  copying.openStream(1, path, { timestamps: false });
+  const [one, other] = [copying.pipe(1), copying.pipe(1)];
+  writeSync(one.write, 'before\nopen');
+  await copying.copier.flush(1);
+  rmSync(path);
+  writeSync(other.write, 'after\n');
+  await copying.copier.flush(1);
+  assert.equal(readFileSync(path, 'utf8'), 'after\n');
+  writeSync(other.write, 'next\n');
+  await copying.copier.flush(1);
+  assert.equal(readFileSync(path, 'utf8'), 'after\nnext\n');
+  // Deleted, and somebody made another one.
+  rmSync(path);
+  writeFileSync(path, 'theirs\n');
+  writeSync(other.write, 'ours\n');
+  await copying.copier.flush(1);
+  assert.equal(readFileSync(path, 'utf8'), 'theirs\nours\n');
+  assert.deepEqual(copying.troubles, []);
+
+  const gone = join(folder, 'gone');
+  mkdirSync(gone);
+  copying.openStream(2, join(gone, 'app.log'), { stallMs: 0 });
+  const third = copying.pipe(2);
+  rmSync(gone, { recursive: true });
+  writeSync(third.write, 'nowhere\n');
+  await copying.copier.flush(2);
+  await copying.until(() => copying.troubles.some(({ code, droppedBytes }) => code === 'ENOENT' && droppedBytes === 8));
+  closeAll(one.write, other.write, third.write);
+});
+
+test('a file that is moved away, with none in its place, is begun anew within a second', { timeout }, async (t) => {
+  const { path, copying } = setUp(t);
+  copying.openStream(1, path);
+  const { write } = copying.pipe(1);
+  writeSync(write, 'before\n');
+  await copying.copier.flush(1);
+  renameSync(path, `${path}.moved`);
+  let lines = 0;
+  const began = Date.now();
+  while (!existsSync(path)) {
+    assert.ok(Date.now() - began < DEADLINE_MS / 2, 'no new file');
+    writeSync(write, `${lines++}\n`);
+    await copying.copier.flush(1);
+  }
+  const text = readFileSync(`${path}.moved`, 'utf8') + readFileSync(path, 'utf8');
+  assert.equal(
+    text,
+    `before\n${range(lines)
+      .map((i) => `${i}\n`)
+      .join('')}`,
+  );
+  closeSync(write);
+});
+
 test('reopen follows a file that was moved away, and a truncated one is measured anew', { timeout }, async (t) => {
   const { folder, path, copying } = setUp(t);
   copying.openStream(1, path);
