@@ -36,6 +36,8 @@ export class SupervisorCore {
   readonly workers: WorkerTable;
   /** Ran when a supervisor died, and nothing of them is left to take over. */
   readonly #interrupted: App[] = [];
+  /** What was wrong with wanted.json when it was read, in words: apps may be missing. */
+  stateProblem: string | null = null;
   isStopping = false;
 
   constructor(env: Env, initFd: number) {
@@ -57,8 +59,8 @@ export class SupervisorCore {
   async recover(): Promise<void> {
     const held = await this.init.hello();
     this.notes.adopt(held.notes);
-    const problem = await this.wanted.load();
-    if (problem !== null) this.logs.say('supervisor', problem);
+    this.stateProblem = await this.wanted.load();
+    if (this.stateProblem !== null) this.logs.say('supervisor', this.stateProblem);
     for (const record of this.wanted.records.values()) this.add(record);
     this.events.announce({ type: 'supervisor.started', version: this.env.version, pid: process.pid });
     this.safeMode.begin();
@@ -70,7 +72,7 @@ export class SupervisorCore {
       if (mustStart) this.#interrupted.push(app);
     }
     // Without a list of what is wanted nobody can say that a worker is not.
-    const ended = problem === null ? endLeftovers(this.env, this.init, held) : 0;
+    const ended = this.stateProblem === null ? endLeftovers(this.env, this.init, held) : 0;
     held.close();
     this.#dropDeleted();
     // Before the ends of workers are told: each is a crash, and answered by the restart policy.

@@ -13,7 +13,7 @@ import { fail } from './failure.ts';
 import { readFast, type FastCommand } from './fast-arguments.ts';
 import { printDescribe } from './print/describe.ts';
 import { jlist } from './print/jlist.ts';
-import { EMPTY_LIST, printList, warnOfSafeMode } from './print/list.ts';
+import { EMPTY_LIST, printList, warnOfTrouble } from './print/list.ts';
 import { OUTCOMES } from './print/outcomes.ts';
 import { printPing } from './print/ping.ts';
 import { withProgress } from './progress.ts';
@@ -64,7 +64,7 @@ function show({ verb, json, quiet, noColour, workers }: FastCommand, result: unk
   if (json) return printJson(result);
   switch (verb) {
     case 'list':
-      warnOfSafeMode(result as OperationResults['list']);
+      warnOfTrouble(result as OperationResults['list']);
       return print(printList(result as OperationResults['list'], terminalStyle(noColour), workers));
     case 'describe':
       return print(printDescribe(result as OperationResults['describe'], terminalStyle(noColour)));

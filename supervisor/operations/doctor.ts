@@ -11,10 +11,16 @@ export const doctor: Handler<'doctor'> = async ({ core }) => ({
   findings: [
     ...hostFindings(core.env.native, core.env.paths.home),
     ok('covet-init', `pid ${core.init.pid}`),
+    ...stateProblem(core),
     ...safeMode(core),
     ...apps(core),
   ],
 });
+
+function stateProblem({ stateProblem: problem }: SupervisorCore): DoctorFinding[] {
+  if (problem === null) return [];
+  return [warning('wanted.json', problem, 'Apps may be missing: mend the file that was kept, or `covet-pm start` them again.')];
+}
 
 function safeMode({ apps: all, safeMode: safe, init }: SupervisorCore): DoctorFinding[] {
   const setAside = [...all.values()].flatMap(({ name }) => {

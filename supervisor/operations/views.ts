@@ -9,7 +9,13 @@ export function listView(core: SupervisorCore): ListView {
   return {
     apiVersion: 1,
     init: { pid: core.init.pid },
-    supervisor: { pid: process.pid, version: core.env.version, startedAt: core.startedAt, safeMode: core.safeMode.isOn },
+    supervisor: {
+      pid: process.pid,
+      version: core.env.version,
+      startedAt: core.startedAt,
+      safeMode: core.safeMode.isOn,
+      stateProblem: core.stateProblem,
+    },
     apps: [...core.apps.values()].map((app) => appView(core, app)),
   };
 }

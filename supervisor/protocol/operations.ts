@@ -117,6 +117,8 @@ export interface ListView {
     readonly startedAt: string;
     /** It starts nothing until `resurrect` (docs/reliability.md). */
     readonly safeMode: boolean;
+    /** What was wrong with wanted.json when this supervisor read it, as a sentence: apps may be missing (docs/state.md). */
+    readonly stateProblem: string | null;
   };
   readonly apps: readonly AppView[];
 }

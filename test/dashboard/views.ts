@@ -31,7 +31,7 @@ export function app(over: Partial<AppView> = {}): AppView {
 }
 
 export function list(...apps: AppView[]): ListView {
-  const supervisor = { pid: 2, version: '0.1.0', startedAt: '2026-01-01T00:00:00.000Z', safeMode: false };
+  const supervisor = { pid: 2, version: '0.1.0', startedAt: '2026-01-01T00:00:00.000Z', safeMode: false, stateProblem: null };
   return { apiVersion: 1, init: { pid: 1 }, supervisor, apps };
 }
 

@@ -105,6 +105,20 @@ describe('bad input to a supervisor', () => {
     }
   });
 
+  test('a wanted.json that cannot be read is told by whatever shows apps', async (t) => {
+    const home = Home.open(t);
+    const state = join(home.path, 'state');
+    mkdirSync(state, { recursive: true, mode: 0o700 });
+    writeFileSync(join(state, 'wanted.json'), '{"version":1,"apps":[{"conf');
+    const problem = /wanted\.json is not readable as state: .* It was kept as .*wanted\.json\.unreadable/;
+    const resurrected = await home.covet('resurrect');
+    assert.equal(resurrected.code, 0, said(resurrected));
+    assert.match(resurrected.stderr, problem);
+    assert.match((await home.covet('list')).stderr, problem);
+    assert.match((await home.list()).supervisor.stateProblem ?? '', problem);
+    assert.match((await home.covet('doctor')).stdout, problem);
+  });
+
   test("another app's address is refused to a second one, naming the first", async (t) => {
     const served = await Served.start(t, { app: 'http.cjs' });
     const second = new Deployment(join(served.home.work, 'second'), 'http.cjs');

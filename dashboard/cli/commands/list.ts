@@ -3,7 +3,7 @@ import type { Command } from 'commander';
 import { CovetError } from '../../../supervisor/protocol/errors.ts';
 import { OPERATIONS, type ListView } from '../../../supervisor/protocol/operations.ts';
 import { jlist } from '../print/jlist.ts';
-import { EMPTY_LIST, printList, warnOfSafeMode } from '../print/list.ts';
+import { EMPTY_LIST, printList, warnOfTrouble } from '../print/list.ts';
 import { print, printJson, terminalStyle } from '../terminal.ts';
 import { command, type Invocation, type NoOptions, type Runner } from './command.ts';
 import { READ_DEADLINE_MS, withClient } from './operation.ts';
@@ -26,7 +26,7 @@ export function jlistCommand(invocation: Invocation, run: Runner<NoOptions> = ru
 async function runList({ workers }: ListOptions, { json, noColour }: Invocation): Promise<void> {
   await orEmpty((view) => {
     if (json) return printJson(view);
-    warnOfSafeMode(view);
+    warnOfTrouble(view);
     print(printList(view, terminalStyle(noColour), workers));
   });
 }

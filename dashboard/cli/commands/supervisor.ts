@@ -3,7 +3,7 @@ import type { Command } from 'commander';
 import { ensureSupervisor, processGone } from '../../launch.ts';
 import { CovetError } from '../../../supervisor/protocol/errors.ts';
 import { OPERATIONS } from '../../../supervisor/protocol/operations.ts';
-import { printList } from '../print/list.ts';
+import { printList, warnOfTrouble } from '../print/list.ts';
 import { withProgress } from '../progress.ts';
 import { print, printJson, say, terminalStyle } from '../terminal.ts';
 import { command, type Invocation, type Runner } from './command.ts';
@@ -47,7 +47,8 @@ async function runKill({ deadlineMs }: SupervisorOptions, invocation: Invocation
 async function runResurrect({ deadlineMs }: SupervisorOptions, { json, quiet, noColour }: Invocation): Promise<void> {
   await withClient(async (client) => {
     const view = await withProgress('resurrect', quiet, (onProgress) => client.resurrect({}, { onProgress, deadlineMs }));
-    if (json) printJson(view);
-    else if (!quiet) print(printList(view, terminalStyle(noColour)));
+    if (json) return printJson(view);
+    warnOfTrouble(view);
+    if (!quiet) print(printList(view, terminalStyle(noColour)));
   }, ensureSupervisor);
 }

@@ -45,12 +45,15 @@ export function printList(view: Pick<ListView, 'apps'>, style: Style, withWorker
   return table(APP_COLUMNS, rows, style);
 }
 
-/** To stderr: what `list` shows is not looked after. */
-export function warnOfSafeMode({ supervisor }: { readonly supervisor: ListView['supervisor'] | null }): void {
-  if (supervisor?.safeMode !== true) return;
-  process.stderr.write(
-    'The supervisor is in safe mode: it died several times within a minute, and starts nothing. `covet-pm doctor` says more.\n',
-  );
+/** To stderr: what `list` shows is not looked after, or not all there is. */
+export function warnOfTrouble({ supervisor }: { readonly supervisor: ListView['supervisor'] | null }): void {
+  if (supervisor?.safeMode === true) {
+    process.stderr.write(
+      'The supervisor is in safe mode: it died several times within a minute, and starts nothing. `covet-pm doctor` says more.\n',
+    );
+  }
+  // A supervisor of before this field gives none.
+  if (supervisor?.stateProblem) process.stderr.write(`Apps may be missing: ${supervisor.stateProblem}\n`);
 }
 
 export function statusCell(status: AppStatus | SlotState): Cell {
