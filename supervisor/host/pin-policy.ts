@@ -28,10 +28,10 @@ export function planPins(pin: AppConfig['pin'], instances: number, grant: CpuGra
   const off = (why: string): PinPlan => ({ on: false, why, cpusOf: () => null });
   const over = (cpus: readonly number[], why: string): PinPlan => ({ on: true, why, cpusOf: (slot) => [cpus[slot % cpus.length]!] });
   if (Array.isArray(pin)) {
-    const usable = pin.filter((cpu) => grant.allowed.includes(cpu));
-    return usable.length === 0
-      ? off(`none of the CPUs ${pin.join(',')} is allowed here (${grant.allowed.join(',')})`)
-      : over(usable, 'the config lists the CPUs');
+    // A start refuses such a list; the host may have given fewer CPUs since. Workers doubled up on those left would be slower than unpinned.
+    return pin.length === 0 || missingCpus(pin, grant).length > 0
+      ? off(`the config lists CPUs ${pin.join(',')}, allowed here are ${grant.allowed.join(',')}`)
+      : over(pin, 'the config lists the CPUs');
   }
   if (pin === 'none') return off('the config says none');
   if (pin === 'on') return over(grant.allowed, 'the config says on');
@@ -41,6 +41,11 @@ export function planPins(pin: AppConfig['pin'], instances: number, grant: CpuGra
     return off(`a CPU quota of ${grant.quota} lies below the ${grant.allowed.length} CPUs`);
   if (otherPinnedApp !== null) return off(`\`${otherPinnedApp}\` is pinned to the same CPUs`);
   return over(grant.allowed, 'auto: a CPU for each worker');
+}
+
+/** Which CPUs of a config's list may not be used here. */
+export function missingCpus(pin: AppConfig['pin'], { allowed }: CpuGrant): readonly number[] {
+  return Array.isArray(pin) ? pin.filter((cpu) => !allowed.includes(cpu)) : [];
 }
 
 /** The quota in CPUs from the text of cpu.max (v2), or of cpu.cfs_quota_us and cpu.cfs_period_us joined by a space (v1). */

@@ -4,6 +4,8 @@ import { appEnv } from '../apps/caller-env.ts';
 import type { App } from '../apps/app.ts';
 import { resolveLaunch } from '../apps/launch.ts';
 import { start } from '../apps/verbs.ts';
+import { readCpuGrant } from '../host/cpu-grant.ts';
+import { missingCpus, type CpuGrant } from '../host/pin-policy.ts';
 import { parseListen } from '../listeners/address.ts';
 import type { AppConfig } from '../protocol/config.ts';
 import { CovetError } from '../protocol/errors.ts';
@@ -15,6 +17,7 @@ import { appView } from './views.ts';
 export const startApp: Handler<'start'> = async ({ core, progress }, { config, env }) => {
   core.requireRunning();
   checkConflicts(config, core.env.uid);
+  checkPin(config, readCpuGrant(core.env.native));
   await resolveLaunch(config, core.env.node);
   // Nothing is awaited between this look and the app's being known: of two starts of one name the second is refused.
   const app = claim(core, config, appEnv(env, config.env));
@@ -57,6 +60,14 @@ export const startStopped: Handler<'startStopped'> = async ({ core, progress }, 
 function advice({ name, plan }: App): string {
   const again = plan.phase === 'stopped' ? `\`covet-pm start ${name}\` runs it again` : `\`covet-pm reload ${name}\` brings new code in`;
   return `${again}; \`covet-pm delete ${name}\` forgets it; \`--name\` makes a second one.`;
+}
+
+/** Throws COVET_ERR_CONFIG_FIELD. A host that has fewer CPUs later on only ends the pinning (pin-policy.ts). */
+function checkPin({ pin }: AppConfig, grant: CpuGrant): void {
+  const missing = missingCpus(pin, grant);
+  if (missing.length === 0) return;
+  const expected = `CPUs of those that the supervisor may use (${grant.allowed.join(',')})`;
+  throw new CovetError('COVET_ERR_CONFIG_FIELD', { field: 'pin', expected, got: missing.join(',') });
 }
 
 /** Faults that no single field shows. */

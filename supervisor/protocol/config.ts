@@ -70,7 +70,7 @@ export const appConfigSchema = v.strictObject({
   ),
   pin: described(
     v.optional(v.union([oneOf(['auto', 'on', 'none']), v.array(count(0, 4_095))], 'auto, on, none or a list of CPUs'), 'auto'),
-    'CPU affinity of worker i.',
+    'CPU affinity of worker i. A list names only CPUs that the supervisor may use; on a host that has fewer of them later, nothing is pinned.',
   ),
   readiness: described(
     v.optional(oneOf(['auto', 'listen', 'signal']), 'auto'),

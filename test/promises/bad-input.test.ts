@@ -105,6 +105,15 @@ describe('bad input to a supervisor', () => {
     }
   });
 
+  test('a CPU that the host does not grant is refused by name', async (t) => {
+    const home = Home.open(t);
+    writeFileSync(join(home.work, 'app.cjs'), 'setInterval(() => {}, 1000)');
+    const refused = await home.covet('start', 'app.cjs', '--pin', '0,4095');
+    assert.equal(refused.code, 2, said(refused));
+    assert.match(refused.stderr, /Expected `pin` to be CPUs of those that the supervisor may use \([\d,]+\), got 4095/);
+    assert.deepEqual((await home.list()).apps, []);
+  });
+
   test('a wanted.json that cannot be read is told by whatever shows apps', async (t) => {
     const home = Home.open(t);
     const state = join(home.path, 'state');

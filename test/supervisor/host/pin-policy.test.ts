@@ -30,5 +30,9 @@ test('on, none and a list are obeyed as far as the host allows', () => {
   assert.deepEqual(planPins('on', 3, { allowed: [4, 6], quota: null }, null).cpusOf(2), [4]);
   assert.equal(planPins('none', 1, eight, null).on, false);
   assert.deepEqual(planPins([5, 7], 2, eight, null).cpusOf(1), [7]);
-  assert.match(planPins([64], 1, eight, null).why, /none of the CPUs 64 is allowed/);
+  // A host that was given fewer CPUs since the start.
+  const fewer = planPins([5, 64], 2, eight, null);
+  assert.equal(fewer.on, false);
+  assert.match(fewer.why, /lists CPUs 5,64, allowed here are 0,1,2,3,4,5,6,7/);
+  assert.equal(planPins([], 2, eight, null).on, false);
 });
