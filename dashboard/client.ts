@@ -8,6 +8,15 @@
  *
  * What the supervisor refuses is a CovetError with the table's code and details.
  */
+import {
+  callInput,
+  isSubscription,
+  type CallInput,
+  type CallName,
+  type Calls,
+  type InputArguments,
+  type SubscriptionName,
+} from '../supervisor/protocol/calls.ts';
 import { CovetError } from '../supervisor/protocol/errors.ts';
 import { OPERATIONS, type OperationInput, type OperationName, type OperationResults } from '../supervisor/protocol/operations.ts';
 import { CONTROL_VERSION } from '../supervisor/protocol/rpc.ts';
@@ -21,17 +30,11 @@ export interface ConnectOptions {
   readonly deadlineMs?: number;
 }
 
-/** Operations that answer with items, one after the other. */
-export type SubscriptionName = { [N in OperationName]: (typeof OPERATIONS)[N] extends { subscription: true } ? N : never }[OperationName];
-export type CallName = Exclude<OperationName, SubscriptionName>;
-
-/** The input may be left out where every field of it may. */
-type InputArguments<N extends OperationName> = object extends OperationInput<N> ? [input?: OperationInput<N>] : [input: OperationInput<N>];
-type Operations = {
-  [N in CallName]: (...args: [...InputArguments<N>, options?: CallOptions]) => Promise<OperationResults[N]>;
-} & {
+type Operations = Calls<CallOptions> & {
   [N in SubscriptionName]: (...args: InputArguments<N>) => Subscription<OperationResults[N]>;
 };
+
+export type { CallName };
 
 export type Client = ClientBase & Operations;
 
@@ -43,8 +46,8 @@ class ClientBase {
   }
 
   /** Asks for an operation and waits for its answer. Throws CovetError, or the reason of `signal`. */
-  call<N extends CallName>(name: N, input: OperationInput<N>, options?: CallOptions): Promise<OperationResults[N]> {
-    return this.#connection.request(name, input, options) as Promise<OperationResults[N]>;
+  call<N extends CallName>(name: N, input: CallInput<N>, options?: CallOptions): Promise<OperationResults[N]> {
+    return this.#connection.request(name, callInput(name, input, process.env), options) as Promise<OperationResults[N]>;
   }
 
   /** Items as they come; leaving the loop ends the subscription. */
@@ -95,10 +98,6 @@ export async function connect(options: ConnectOptions = {}): Promise<Client> {
     client.close();
     throw error;
   }
-}
-
-function isSubscription(name: OperationName): name is SubscriptionName {
-  return 'subscription' in OPERATIONS[name];
 }
 
 function range({ min, max }: { readonly min: number; readonly max: number }): string {

@@ -8,12 +8,14 @@ import { readFileSync } from 'node:fs';
 import { join } from 'node:path';
 import type { Readable } from 'node:stream';
 import { binary, packageRoot } from '../native/index.ts';
-import { CovetError } from '../supervisor/protocol/errors.ts';
+import { CovetError, nativePart } from '../supervisor/protocol/errors.ts';
 import type { Paths } from '../supervisor/protocol/paths.ts';
 import { connect, type Client } from './client.ts';
 import { callerPaths } from './connection.ts';
 import { prepareHome } from './home.ts';
 import { placeVersion } from './versions.ts';
+
+export { nativePart };
 
 const START_DEADLINE_MS = 30_000;
 /** Between two looks at something another process is doing. */
@@ -66,15 +68,6 @@ export function initCommand(
   nativePart(() => binary('covet-init'));
   const init = join(folder, 'prebuilds', `linux-${process.arch}`, 'covet-init');
   return [init, ...options, '--lock', paths.lock, '--', process.execPath, join(folder, 'dist', 'supervisor.mjs')];
-}
-
-/** What `find` finds of the compiled parts. Throws COVET_ERR_NATIVE_MISSING. */
-export function nativePart<T>(find: () => T): T {
-  try {
-    return find();
-  } catch (error) {
-    throw new CovetError('COVET_ERR_NATIVE_MISSING', { reason: (error as Error).message }, { cause: error });
-  }
 }
 
 /** Waits for a process that is not ours to be gone. */

@@ -8,10 +8,11 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { binary } from '../native/index.ts';
 import { realEnv } from './env.ts';
-import { HANDLERS, type OperationContext, type SubscriptionName } from './operations/handlers.ts';
+import { HANDLERS, type OperationContext } from './operations/handlers.ts';
 import { parseInput } from './operations/input.ts';
-import { CovetError, nearMatch } from './protocol/errors.ts';
-import type { OperationInput, OperationName, OperationResults } from './protocol/operations.ts';
+import { callInput, isSubscription, type CallInput, type CallName, type Calls } from './protocol/calls.ts';
+import { CovetError, nativePart, nearMatch } from './protocol/errors.ts';
+import { OPERATIONS, type OperationName, type OperationResults } from './protocol/operations.ts';
 import { SupervisorCore } from './supervisor.ts';
 
 export interface SupervisorOptions {
@@ -19,7 +20,12 @@ export interface SupervisorOptions {
   readonly home?: string;
 }
 
-export class Supervisor {
+export interface EmbeddedCallOptions {
+  /** What a long operation says before it answers. */
+  readonly onProgress?: ((text: string) => void) | undefined;
+}
+
+class EmbeddedSupervisor {
   readonly #core: SupervisorCore;
   readonly #ready: Promise<void>;
   /** covet-init is gone; no worker's end is told after it. */
@@ -27,12 +33,12 @@ export class Supervisor {
   readonly #temporary: string | null;
   #closed: Promise<void> | null = null;
 
-  /** Starts covet-init; every call waits until it answers. Throws when covet-init is missing for this machine. */
+  /** Starts covet-init; every call waits until it answers. Throws COVET_ERR_NATIVE_MISSING when there is none for this machine. */
   constructor(options: SupervisorOptions = {}) {
-    const init = binary('covet-init');
+    const init = nativePart(() => binary('covet-init'));
     const home = options.home ?? mkdtempSync(join(tmpdir(), 'covet-'));
     this.#temporary = options.home === undefined ? home : null;
-    const env = realEnv({ ...process.env, COVET_HOME: home });
+    const env = nativePart(() => realEnv({ ...process.env, COVET_HOME: home }));
     for (const folder of [home, env.paths.run, env.paths.state, env.paths.logs]) mkdirSync(folder, { recursive: true, mode: 0o700 });
     const [ours, theirs] = env.native.socketPair('seqpacket');
     const child = spawn(init, ['--supervisor-fd', '3', '--lock', env.paths.lock], {
@@ -52,16 +58,12 @@ export class Supervisor {
     this.#ready.catch(() => {}); // told to each caller
   }
 
-  /** Any operation of the table, as the typed client has them. Throws CovetError. */
-  async call<N extends Exclude<OperationName, SubscriptionName>>(
-    name: N,
-    input: OperationInput<N>,
-    progress: (text: string) => void = () => {},
-  ): Promise<OperationResults[N]> {
+  /** Any operation of the table by name. Throws CovetError. */
+  async call<N extends CallName>(name: N, input: CallInput<N>, progress: (text: string) => void = () => {}): Promise<OperationResults[N]> {
     await this.#ready;
     if (!Object.hasOwn(HANDLERS, name))
       throw new CovetError('COVET_ERR_CONTROL_METHOD', { got: name, near: nearMatch(name, Object.keys(HANDLERS)) });
-    const parsed = parseInput(name, input);
+    const parsed = parseInput(name, callInput(name, input, process.env));
     const handler = HANDLERS[name] as (context: OperationContext, input: unknown) => Promise<OperationResults[N]>;
     return handler({ core: this.#core, progress }, parsed);
   }
@@ -94,4 +96,16 @@ export class Supervisor {
     }
     await this.#gone;
   }
+}
+
+/** With the operations as methods, as the typed client has them; events come by onEvent. */
+export type Supervisor = EmbeddedSupervisor & Calls<EmbeddedCallOptions>;
+export const Supervisor = EmbeddedSupervisor as new (options?: SupervisorOptions) => Supervisor;
+
+for (const name of Object.keys(OPERATIONS) as OperationName[]) {
+  if (isSubscription(name)) continue;
+  const value = function (this: EmbeddedSupervisor, input = {}, { onProgress }: EmbeddedCallOptions = {}): Promise<unknown> {
+    return this.call(name, input, onProgress);
+  };
+  Object.defineProperty(EmbeddedSupervisor.prototype, name, { value, configurable: true, writable: true });
 }

@@ -101,6 +101,15 @@ export class CovetError extends Error {
   }
 }
 
+/** What `find` finds of the compiled parts. Throws COVET_ERR_NATIVE_MISSING. */
+export function nativePart<T>(find: () => T): T {
+  try {
+    return find();
+  } catch (error) {
+    throw new CovetError('COVET_ERR_NATIVE_MISSING', { reason: (error as Error).message }, { cause: error });
+  }
+}
+
 export function isErrorCode(code: unknown): code is ErrorCode {
   return typeof code === 'string' && Object.hasOwn(ERRORS, code);
 }

@@ -32,6 +32,13 @@ test('every operation is a method, with its input on the wire', async (t) => {
   assert.deepEqual((await server.received('scale')).params, { app: 'web', instances: 4 });
 });
 
+test("a start without an environment gives this program's", async (t) => {
+  const { server, client } = await pair(t, { start: (peer) => peer.answer({ apiVersion: 1, app: app() }) });
+  const config = { name: 'web', script: 'app.js', cwd: '/srv' };
+  await client.start({ config });
+  assert.deepEqual((await server.received('start')).params, { config, env: { ...process.env } });
+});
+
 test('a refusal keeps its code, details and what the operation still shows', async (t) => {
   const { client } = await pair(t, { stop: (peer) => peer.refuse('COVET_ERR_APP_UNKNOWN', { app: 'wbe', near: '' }, { hint: 1 }) });
   const error = await rejection(client.stop({ app: 'wbe' }));

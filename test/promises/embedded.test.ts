@@ -2,7 +2,7 @@
 import assert from 'node:assert/strict';
 import { spawn, type ChildProcess } from 'node:child_process';
 import { once } from 'node:events';
-import { mkdirSync, readdirSync, writeFileSync } from 'node:fs';
+import { cpSync, mkdirSync, readdirSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { createInterface } from 'node:readline';
 import { describe, test, type TestContext } from 'node:test';
@@ -97,6 +97,37 @@ describe('an embedded supervisor', () => {
       await supervisor.close();`,
     );
     assert.equal(codes, 'COVET_ERR_CONFIG_FIELD\nCOVET_ERR_CONFIG_UNKNOWN\nCOVET_ERR_CONTROL_METHOD\n');
+  });
+
+  test('has the methods of the typed client, and gives an app the environment of its program', async (t) => {
+    const told = await printed(
+      t,
+      `process.env.OF_THE_PROGRAM = 'yes';
+      const said = [];
+      const { env, ...withoutEnv } = app;
+      await supervisor.start(withoutEnv, { onProgress: (text) => said.push(text) });
+      const { env: its } = await supervisor.describe({ app: 'web', showEnv: true });
+      console.log(said.length > 0, its.OF_THE_PROGRAM, 'COVET_HOME' in its);
+      await supervisor.reload({ app: 'web' });
+      console.log((await supervisor.list()).apps[0].generation);
+      console.log(await codeOf(supervisor.stop({ app: 'wbe' })));
+      await supervisor.close();`,
+    );
+    assert.equal(told, 'true yes false\n2\nCOVET_ERR_APP_UNKNOWN\n');
+  });
+
+  test('a package without its compiled parts is refused by code', async (t) => {
+    const home = Home.open(t);
+    for (const part of ['dist', 'package.json'])
+      cpSync(join(repositoryRoot(), part), join(home.work, 'package', part), { recursive: true });
+    const file = join(home.work, 'program.mjs');
+    writeFileSync(
+      file,
+      `import { Supervisor } from ${JSON.stringify(join(home.work, 'package/dist/index.mjs'))};
+      try { new Supervisor(); } catch (error) { console.log(error.name, error.code); }`,
+    );
+    const result = await resultOf(spawn(process.execPath, [file], { env: home.env, stdio: ['ignore', 'pipe', 'pipe'] }), 'the program');
+    assert.equal(result.stdout, 'CovetError COVET_ERR_NATIVE_MISSING\n', said(result));
   });
 
   test('goes on when a listener of its events throws', async (t) => {
