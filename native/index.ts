@@ -89,6 +89,8 @@ export interface Native {
   peerCredentials(fd: number): { pid: number; uid: number; gid: number };
   /** sched_getaffinity of a process (0: this one), CPU numbers. */
   affinity(pid: number): number[];
+  /** Whether somebody holds flock(2) on a file, as a covet-init does on its lock. Throws as open(2). */
+  isLocked(path: string): boolean;
   /** Replaces this process; descriptors in `keep` survive, everything else is CLOEXEC. Returns only by throwing. */
   execve(path: string, argv: readonly string[], env: readonly string[], keep: readonly number[]): never;
   /** What this host allows, each tried and not guessed: 'ok' or the error's code. */

@@ -38,7 +38,7 @@ class EmbeddedSupervisor {
     const init = nativePart(() => binary('covet-init'));
     const home = options.home ?? mkdtempSync(join(tmpdir(), 'covet-'));
     this.#temporary = options.home === undefined ? home : null;
-    const env = nativePart(() => realEnv({ ...process.env, COVET_HOME: home }));
+    const env = nativePart(() => realEnv({ ...process.env, COVET_HOME: home, COVET_RUN_TEMP: options.home === undefined ? '1' : '0' }));
     for (const folder of [home, env.paths.run, env.paths.state, env.paths.logs]) mkdirSync(folder, { recursive: true, mode: 0o700 });
     const [ours, theirs] = env.native.socketPair('seqpacket');
     const child = spawn(init, ['--supervisor-fd', '3', '--lock', env.paths.lock], {

@@ -19,6 +19,8 @@ export interface Env {
   after(ms: Ms, run: () => void): Timer;
   readonly native: Native;
   readonly paths: Paths;
+  /** The home goes with its supervisor (state/temporary-homes.ts). */
+  readonly isHomeTemporary: boolean;
   readonly uid: number;
   /** The node that runs the supervisor, and its apps unless they name another. */
   readonly node: string;
@@ -46,6 +48,7 @@ export function realEnv(variables: NodeJS.ProcessEnv = process.env): Env {
     },
     native: native(),
     paths: pathsOf(variables, process.getuid!()),
+    isHomeTemporary: variables['COVET_RUN_TEMP'] === '1',
     uid: process.getuid!(),
     node: process.execPath,
     version: COVET_VERSION,

@@ -19,6 +19,7 @@ import { CovetError, nearMatch } from './protocol/errors.ts';
 import type { OperationName } from './protocol/operations.ts';
 import { WorkerTable } from './slots/worker-table.ts';
 import { STEP_PREFIX, type StepMemo } from './state/memos.ts';
+import { tendTemporaryHomes } from './state/temporary-homes.ts';
 import { WantedState, type AppRecord } from './state/wanted.ts';
 
 export class SupervisorCore {
@@ -58,6 +59,7 @@ export class SupervisorCore {
   /** Greets covet-init, reads what is wanted, knows every app, and takes over what runs of them; starts none. */
   async recover(): Promise<void> {
     const held = await this.init.hello();
+    if (this.env.isHomeTemporary) this.#tendHomes();
     this.notes.adopt(held.notes);
     this.stateProblem = await this.wanted.load();
     if (this.stateProblem !== null) this.logs.say('supervisor', this.stateProblem);
@@ -90,6 +92,14 @@ export class SupervisorCore {
   /** Starts anew what ran and could not be taken over. */
   async startInterrupted(): Promise<void> {
     await this.#start(this.#interrupted.splice(0));
+  }
+
+  #tendHomes(): void {
+    try {
+      tendTemporaryHomes(this.env);
+    } catch (error) {
+      this.logs.say('supervisor', `temporary homes could not be looked after, going on: ${(error as Error).message}`);
+    }
   }
 
   /** Runs every app that was wanted and does not run. Failures are said, and told by each app's status. */

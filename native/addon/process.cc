@@ -1,11 +1,15 @@
-// pidfdOpen, pidfdSignal, affinity, execve.
+// pidfdOpen, pidfdSignal, affinity, isLocked, execve.
 #include "addon/process.h"
+
+#include <fcntl.h>
+#include <sys/file.h>
 
 #include <limits>
 
 #include "addon/args.h"
 #include "sys/affinity.h"
 #include "sys/exec.h"
+#include "sys/fd.h"
 #include "sys/pidfd.h"
 #include "addon/throw.h"
 
@@ -46,6 +50,18 @@ Napi::Value bindAffinity(const Napi::CallbackInfo& info) {
   return array;
 }
 
+// flock(2). Asks by taking it for a moment, shared: closing gives it back.
+Napi::Value bindIsLocked(const Napi::CallbackInfo& info) {
+  Args args(info);
+  std::string path = args.textWithoutNul(args[0], "path");
+  if (!args.ok()) return info.Env().Undefined();
+  Fd fd(open(path.c_str(), O_RDONLY | O_CLOEXEC | O_NOFOLLOW | O_NONBLOCK));
+  if (!fd) return throwErrno(info.Env(), lastError("open"), path);
+  if (flock(fd.get(), LOCK_SH | LOCK_NB) == 0) return Napi::Boolean::New(info.Env(), false);
+  if (errno == EWOULDBLOCK) return Napi::Boolean::New(info.Env(), true);
+  return throwErrno(info.Env(), lastError("flock"), path);
+}
+
 Napi::Value bindExecve(const Napi::CallbackInfo& info) {
   Args args(info);
   std::string path = args.textWithoutNul(args[0], "path");
@@ -62,6 +78,7 @@ void exportProcess(Napi::Env env, Napi::Object exports) {
   exports.Set("pidfdOpen", Napi::Function::New<bindPidfdOpen>(env, "pidfdOpen"));
   exports.Set("pidfdSignal", Napi::Function::New<bindPidfdSignal>(env, "pidfdSignal"));
   exports.Set("affinity", Napi::Function::New<bindAffinity>(env, "affinity"));
+  exports.Set("isLocked", Napi::Function::New<bindIsLocked>(env, "isLocked"));
   exports.Set("execve", Napi::Function::New<bindExecve>(env, "execve"));
 }
 

@@ -4,8 +4,10 @@ import { spawn, spawnSync } from 'node:child_process';
 import { once } from 'node:events';
 import { closeSync, openSync, readFileSync, readlinkSync } from 'node:fs';
 import { availableParallelism, constants } from 'node:os';
+import { join } from 'node:path';
 import { test } from 'node:test';
 import { binary, native } from '../../native/index.ts';
+import { startDaemon } from './init-harness.ts';
 import { DEADLINE_MS, isCloexec, openFds, systemError } from './pipe.ts';
 
 const addon = native();
@@ -22,6 +24,18 @@ function runScript(script: string, stdio: ('ignore' | 'pipe' | number)[] = ['ign
   const prelude = `const native = require(${JSON.stringify(binary('covet.node'))});`;
   return spawnSync(process.execPath, ['-e', prelude + script], { encoding: 'utf8', stdio, timeout });
 }
+
+test('the lock of a covet-init that lives is seen from outside, and looking leaves none', { timeout }, async (t) => {
+  const daemon = await startDaemon(t);
+  const path = join(daemon.folder, 'lock');
+  await daemon.supervisor();
+  assert.equal(addon.isLocked(path), true);
+  daemon.child.kill('SIGKILL');
+  await daemon.exit;
+  assert.equal(addon.isLocked(path), false);
+  assert.equal(addon.isLocked(path), false);
+  assert.throws(() => addon.isLocked(`${path}-absent`), systemError('ENOENT', 'open'));
+});
 
 test('a signal by pidfd reaches its process, and says ESRCH once that is gone', { timeout }, async () => {
   const child = spawn('sleep', ['600'], { stdio: 'ignore' });

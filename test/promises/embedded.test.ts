@@ -2,7 +2,8 @@
 import assert from 'node:assert/strict';
 import { spawn, type ChildProcess } from 'node:child_process';
 import { once } from 'node:events';
-import { cpSync, mkdirSync, readdirSync, writeFileSync } from 'node:fs';
+import { cpSync, mkdirSync, mkdtempSync, readdirSync, rmSync, writeFileSync } from 'node:fs';
+import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { createInterface } from 'node:readline';
 import { describe, test, type TestContext } from 'node:test';
@@ -183,6 +184,52 @@ describe('an embedded supervisor', () => {
     await once(child, 'exit');
     assert.equal(child.exitCode, 0);
     await home.assertNothingLeft();
+  });
+
+  test('and `run` remove the temporary homes that were left by those killed, and no other folder', async (t) => {
+    const home = Home.open(t);
+    const temporary = mkdtempSync(join(tmpdir(), 'cv-'));
+    t.after(() => rmSync(temporary, { recursive: true }));
+    // Its name is as those are, its supervisor is gone, and somebody wants it.
+    const named = join(temporary, 'covet-wanted');
+    mkdirSync(join(named, 'run'), { recursive: true });
+    writeFileSync(join(named, 'run/covet-init.lock'), '1\n');
+    const script = join(home.work, 'app.cjs');
+    writeFileSync(script, "console.log('up'); setInterval(() => {}, 1_000);");
+    const program = join(home.work, 'program.mjs');
+    writeFileSync(
+      program,
+      `import { Supervisor } from ${JSON.stringify(join(repositoryRoot(), 'dist/index.mjs'))};
+      const supervisor = new Supervisor();
+      await supervisor.start({ config: { name: 'web', script: ${JSON.stringify(script)}, cwd: '/', minHealthyMs: 100 } });
+      console.log('up');`,
+    );
+    const env = { ...home.env, TMPDIR: temporary, COVET_HOME: '' };
+    const begin = async (args: readonly string[]): Promise<ChildProcess> => {
+      const child = spawn(process.execPath, args, { env, stdio: ['ignore', 'pipe', 'inherit'] });
+      const { value } = await within(
+        `${args.join(' ')} to say up`,
+        createInterface({ input: child.stdout })[Symbol.asyncIterator]().next(),
+      );
+      assert.equal(value, 'up');
+      return child;
+    };
+    const killed = async (child: ChildProcess): Promise<void> => {
+      // Of `run` the child is covet-init, which ends with its supervisor.
+      const supervisor =
+        home.processes().find(({ pid, command }) => pid !== child.pid && command.endsWith('supervisor.mjs'))?.pid ?? child.pid ?? 0;
+      const exited = once(child, 'exit');
+      process.kill(supervisor, 'SIGKILL');
+      await exited;
+      await home.assertNothingLeft();
+    };
+    const run = [join(repositoryRoot(), 'dist/covet-pm.cjs'), 'run', script, '--min-healthy', '100'];
+    for (const args of [[program], run, [program]]) {
+      const child = await begin(args);
+      assert.equal(readdirSync(temporary).length, 2, readdirSync(temporary).join());
+      await killed(child);
+    }
+    assert.ok(readdirSync(temporary).includes('covet-wanted'));
   });
 
   for (const signal of ['SIGTERM', 'SIGKILL'] as const) {
