@@ -5,6 +5,8 @@ import type { App } from '../apps/app.ts';
 import { resolveLaunch } from '../apps/launch.ts';
 import { start } from '../apps/verbs.ts';
 import { readCpuGrant } from '../host/cpu-grant.ts';
+import { readDescriptorGrant } from '../host/descriptor-grant.ts';
+import { descriptorsOf, requireDescriptors } from '../host/descriptor-policy.ts';
 import { missingCpus, type CpuGrant } from '../host/pin-policy.ts';
 import { parseListen } from '../listeners/address.ts';
 import type { AppConfig } from '../protocol/config.ts';
@@ -24,6 +26,7 @@ export const startApp: Handler<'start'> = async ({ core, progress }, { config, e
   core.safeMode.name(app);
   progress(`starting ${app.wanted} ${app.wanted === 1 ? 'worker' : 'workers'} of ${app.name}`);
   try {
+    requireRoom(app);
     await start(app);
   } catch (error) {
     // Nothing half-done: what never came to disk is not known either.
@@ -53,9 +56,15 @@ export const startStopped: Handler<'startStopped'> = async ({ core, progress }, 
   if (app.plan.phase !== 'stopped' || app.isPreparing)
     throw new CovetError('COVET_ERR_APP_EXISTS', { app: name, status: app.status, advice: advice(app) });
   progress(`starting ${app.wanted} ${app.wanted === 1 ? 'worker' : 'workers'} of ${app.name}`);
+  requireRoom(app);
   await start(app);
   return { apiVersion: 1, app: appView(core, app) };
 };
+
+/** Throws COVET_ERR_DESCRIPTORS. An app that names no address listens on one as a rule. */
+function requireRoom({ name, wanted, config }: App): void {
+  requireDescriptors(name, wanted, descriptorsOf(wanted, Math.max(1, config.listen.length)), readDescriptorGrant());
+}
 
 function advice({ name, plan }: App): string {
   const again = plan.phase === 'stopped' ? `\`covet-pm start ${name}\` runs it again` : `\`covet-pm reload ${name}\` brings new code in`;

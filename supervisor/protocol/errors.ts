@@ -59,6 +59,11 @@ export const ERRORS = {
     message: '`{app}` is {status}; there is nothing to {verb}. `covet-pm start {app}` starts it.',
   },
   COVET_ERR_APP_LIMIT: { exit: EXIT.failed, message: 'Expected at most {max} apps, this would be one more.' },
+  COVET_ERR_DESCRIPTORS: {
+    exit: EXIT.failed,
+    message:
+      '`{app}` with {workers} workers needs about {need} descriptors more, {left} are left of {limit}. Raise the limit (LimitNOFILE=, `ulimit -n`) or ask for fewer workers.',
+  },
   COVET_ERR_APP_SCRIPT: { exit: EXIT.failed, message: 'Cannot run {path}: {reason}.' },
   COVET_ERR_APP_FAILED: { exit: EXIT.failed, message: '`{app}` failed: {reason}' },
   COVET_ERR_APP_TYPESCRIPT: {

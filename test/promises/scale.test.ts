@@ -63,3 +63,31 @@ describe('scale under load', () => {
     await assertAllLose(served, [RECONNECTING], ['scale', 'web', '1']);
   });
 });
+
+describe('more workers than there are descriptors for', () => {
+  const LIMITED = ['sh', '-c', 'ulimit -n 256; exec "$@"', 'sh'];
+
+  test('are refused with the numbers at scale, reload and start, and as many as are granted serve', async (t) => {
+    const { home, deployment } = await Served.start(t, { app: 'http.cjs', config: { instances: 2 }, prefix: LIMITED });
+    const { pid } = (await home.list()).supervisor;
+    const refused = await home.covet('scale', 'web', '24');
+    assert.equal(refused.code, 1, said(refused));
+    assert.match(refused.stderr, /`web` with 24 workers needs about 220 descriptors more, \d+ are left of 256\. Raise the limit/);
+    const left = Number(/(\d+) are left/.exec(refused.stderr)?.[1]);
+
+    const most = 2 + Math.floor(left / 10);
+    const scaled = await home.covet('scale', 'web', String(most));
+    assert.equal(scaled.code, 0, said(scaled));
+    assert.equal((await home.pids()).length, most);
+    const reloaded = await home.covet('reload', 'web');
+    assert.equal(reloaded.code, 1, said(reloaded));
+    assert.match(reloaded.stderr, /`web` with \d+ workers needs about \d+ descriptors more/);
+    const started = await home.tryStart({ name: 'second', script: deployment.script, instances: 20 });
+    assert.match(started.stdout + started.stderr, /`second` with 20 workers needs about 200 descriptors more/);
+    assert.equal((await home.list()).apps.length, 1);
+
+    assert.equal((await home.covet('scale', 'web', '2')).code, 0);
+    assert.equal((await home.covet('reload', 'web')).code, 0);
+    assert.equal((await home.list()).supervisor.pid, pid);
+  });
+});
