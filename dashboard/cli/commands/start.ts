@@ -1,13 +1,15 @@
 /**
- * `start <script>`: run an app, starting the supervisor where there is none. `start <name>`: run one that was stopped, as it was.
- * Everything that can be wrong with the words is found before a supervisor is started.
+ * `start <script>`: run an app, starting the supervisor where there is none. `start <name>`: run one that was stopped, as it was; flags
+ * are refused there. Everything that can be wrong with the words is found before a supervisor is started.
  */
 import { statSync } from 'node:fs';
 import type { Command } from 'commander';
+import type { Client } from '../../client.ts';
 import { ensureSupervisor } from '../../launch.ts';
 import { CovetError } from '../../../supervisor/protocol/errors.ts';
 import { OPERATIONS } from '../../../supervisor/protocol/operations.ts';
 import { appConfig, callerFolder, type AppOptions } from '../app-config.ts';
+import { APP_FLAGS } from '../app-flags.ts';
 import { addAppFlags, readAppFlags } from './app-options.ts';
 import { command, type Invocation, type Runner } from './command.ts';
 import { addDeadline, callerEnv, perform, READ_DEADLINE_MS, withClient } from './operation.ts';
@@ -28,7 +30,10 @@ export function startCommand(invocation: Invocation, run: Runner<StartOptions> =
 async function runStart(options: StartOptions, invocation: Invocation): Promise<void> {
   const app = await knownApp(options);
   if (app !== null) {
-    await withClient((client) => perform(client, 'startStopped', { app }, invocation, options.deadlineMs));
+    await withClient(async (client) => {
+      await refuseFlags(client, app, options);
+      await perform(client, 'startStopped', { app }, invocation, options.deadlineMs);
+    });
     return;
   }
   const config = appConfig(options, callerFolder());
@@ -47,4 +52,20 @@ async function knownApp({ script, configFile }: StartOptions): Promise<string | 
     if (error instanceof CovetError && error.code === 'COVET_ERR_SUPERVISOR_ABSENT') return null;
     throw error;
   }
+}
+
+/** An app that is started by its name runs as it was; what else was asked for would be lost. Throws COVET_ERR_CONFIG_CONFLICT. */
+async function refuseFlags(client: Client, app: string, { fields, settings, args }: StartOptions): Promise<void> {
+  const given = [
+    ...APP_FLAGS.filter(({ field }) => field in fields).map(({ flags }) => /--[\w-]+/.exec(flags)![0]),
+    ...(settings === undefined ? [] : ['--set']),
+    ...(args.length === 0 ? [] : ['--']),
+  ].map((flag) => `\`${flag}\``);
+  if (given.length === 0) return;
+  const { config } = await client.describe({ app }, { deadlineMs: READ_DEADLINE_MS });
+  const again = `\`covet-pm start ${String(config['script'])} --name ${app} …\` with all its options`;
+  const changes = `\`covet-pm scale ${app} <count>\` and \`covet-pm restart ${app} --update-env\` change only that`;
+  throw new CovetError('COVET_ERR_CONFIG_CONFLICT', {
+    reason: `\`start ${app}\` runs the app as it was, without ${given.join(', ')}. To change it, ${again}; ${changes}.`,
+  });
 }

@@ -132,6 +132,19 @@ test('start of a name that is no file runs the stopped app of that name', async 
   assert.match((await run(server.home, ['start', 'wbe'])).stderr, /^error Cannot run .*\/wbe: there is no such file\./);
 });
 
+test('start of a known app with flags is refused, and nothing is started', async (t) => {
+  const server = await fake(t, {
+    list: (peer) => peer.answer(list(app({ name: 'web', status: 'stopped' }))),
+    describe: (peer) => peer.answer({ ...describeView(), config: { script: '/srv/app.js' } }),
+    startStopped: (peer) => peer.answer({ apiVersion: 1, app: app() }),
+  });
+  const { code, stderr } = await run(server.home, ['start', 'web', '-i', '4', '--env', 'FOO=bar', '--set', 'onlyOne=true', '--', '-v']);
+  assert.equal(code, 2);
+  assert.match(stderr, /^error `start web` runs the app as it was, without `--instances`, `--env`, `--set`, `--`\./);
+  assert.match(stderr, /covet-pm start \/srv\/app\.js --name web .*covet-pm scale web <count>.*restart web --update-env/);
+  assert.ok(!server.sent.some(({ method }) => method === 'startStopped'), 'it was started');
+});
+
 test('start sends the caller’s environment and a complete config', async (t) => {
   const server = await fake(t, { start: (peer) => peer.answer({ apiVersion: 1, app: app() }) });
   const script = join(server.home, 'my.app.js');
