@@ -27,7 +27,7 @@ export interface ConnectOptions {
   /** Instead of COVET_HOME. */
   readonly home?: string;
   /** How long connecting may take. */
-  readonly deadlineMs?: number;
+  readonly deadlineMs?: number | undefined;
 }
 
 type Operations = Calls<CallOptions> & {

@@ -69,7 +69,7 @@ export class Connection {
     });
   }
 
-  /** Connects to the supervisor of `paths`. Throws COVET_ERR_SUPERVISOR_ABSENT, _FOREIGN, COVET_ERR_HOME_PATH or _DEADLINE. */
+  /** Connects to the supervisor of `paths`. Throws COVET_ERR_SUPERVISOR_ABSENT, _DOWN, _FOREIGN, COVET_ERR_HOME_PATH or _DEADLINE. */
   static async open(paths: Paths, deadlineMs: number = CONNECT_DEADLINE_MS): Promise<Connection> {
     const bytes = Buffer.byteLength(paths.control);
     if (bytes > SOCKET_PATH_BYTES_MAX) throw new CovetError('COVET_ERR_HOME_PATH', { bytes, path: paths.control });
@@ -79,8 +79,10 @@ export class Connection {
         return await Connection.#openOnce(paths, deadlineMs);
       } catch (error) {
         const isAbsent = error instanceof CovetError && error.code === 'COVET_ERR_SUPERVISOR_ABSENT';
+        const init = isAbsent ? initOf(paths) : null;
+        if (init === null) throw error;
         // Between two supervisors covet-init is there, and the next one in a moment.
-        if (!isAbsent || performance.now() > until || !isInitAlive(paths)) throw error;
+        if (performance.now() > until) throw downError(paths, init, '`covet-pm kill` ends both.', error);
         await new Promise((resolve) => setTimeout(resolve, RETRY_MS));
       }
     }
@@ -227,12 +229,18 @@ function connectError(error: Error, { home, control }: Paths): Error {
   }
 }
 
-/** Whether the process that holds the home's lock, by what it wrote there, is a covet-init. */
-function isInitAlive({ lock }: Paths): boolean {
+/** covet-init lives, and no supervisor of it can be reached. */
+export function downError({ supervisorLog: log }: Paths, pid: number, advice: string, cause?: unknown): CovetError {
+  return new CovetError('COVET_ERR_SUPERVISOR_DOWN', { pid, log, advice }, { cause });
+}
+
+/** The covet-init that holds the home's lock, by what it wrote there; null when it is gone. */
+function initOf({ lock }: Paths): number | null {
   try {
-    return readFileSync(`/proc/${Number(readFileSync(lock, 'utf8'))}/comm`, 'utf8').startsWith('covet-init');
+    const pid = Number(readFileSync(lock, 'utf8'));
+    return readFileSync(`/proc/${pid}/comm`, 'utf8').startsWith('covet-init') ? pid : null;
   } catch {
-    return false; // no lock file, or its holder is gone
+    return null; // no lock file, or its holder is gone
   }
 }
 

@@ -4,14 +4,15 @@
  * "already running", connects to that.
  */
 import { spawn, type ChildProcess } from 'node:child_process';
-import { readFileSync } from 'node:fs';
+import { closeSync, readFileSync, readdirSync, statSync } from 'node:fs';
+import { constants } from 'node:os';
 import { join } from 'node:path';
 import type { Readable } from 'node:stream';
-import { binary, packageRoot } from '../native/index.ts';
+import { binary, native, packageRoot } from '../native/index.ts';
 import { CovetError, nativePart } from '../supervisor/protocol/errors.ts';
 import type { Paths } from '../supervisor/protocol/paths.ts';
 import { connect, type Client } from './client.ts';
-import { callerPaths } from './connection.ts';
+import { callerPaths, downError } from './connection.ts';
 import { prepareHome } from './home.ts';
 import { placeVersion } from './versions.ts';
 
@@ -37,7 +38,7 @@ export async function ensureSupervisor(): Promise<Client> {
   const paths = callerPaths();
   const until = performance.now() + START_DEADLINE_MS;
   for (;;) {
-    const client = await connectIfThere();
+    const client = await connectIfThere(START_DEADLINE_MS);
     if (client !== null) return client;
     prepareHome(paths);
     const word = await firstWord(paths);
@@ -50,9 +51,9 @@ export async function ensureSupervisor(): Promise<Client> {
 }
 
 /** A connection to the supervisor that runs, or null. Throws when there is one that cannot be used. */
-export async function connectIfThere(): Promise<Client | null> {
+export async function connectIfThere(deadlineMs?: number): Promise<Client | null> {
   try {
-    return await connect();
+    return await connect({ deadlineMs });
   } catch (error) {
     if (error instanceof CovetError && error.code === 'COVET_ERR_SUPERVISOR_ABSENT') return null;
     throw error;
@@ -70,10 +71,26 @@ export function initCommand(
   return [init, ...options, '--lock', paths.lock, '--', process.execPath, join(folder, 'dist', 'supervisor.mjs')];
 }
 
-/** Waits for a process that is not ours to be gone. */
-export async function processGone(pid: number, deadlineMs: number): Promise<void> {
+/** Waits for a process that is not ours to be gone. False when it is not by then. */
+export async function processGone(pid: number, deadlineMs: number): Promise<boolean> {
   const until = performance.now() + deadlineMs;
-  while (isAlive(pid) && performance.now() < until) await pause();
+  while (isAlive(pid)) {
+    if (performance.now() > until) return false;
+    await pause();
+  }
+  return true;
+}
+
+/** Ends a covet-init that has no supervisor to ask, and so its workers. Throws COVET_ERR_SUPERVISOR_DOWN when it lives on. */
+export async function endInit(paths: Paths, pid: number, deadlineMs: number): Promise<void> {
+  // What has the lock file open and is held by a pidfd is covet-init, whoever gets its number later.
+  const pidfd = nativePart(native).pidfdOpen(pid);
+  try {
+    if (hasOpen(pid, paths.lock)) native().pidfdSignal(pidfd, constants.signals.SIGTERM);
+  } finally {
+    closeSync(pidfd);
+  }
+  if (!(await processGone(pid, deadlineMs))) throw downError(paths, pid, `It did not end within ${deadlineMs} ms of SIGTERM.`);
 }
 
 /** Starts covet-init and gives the line it says first. It goes on by itself once it is `ready`. */
@@ -141,6 +158,14 @@ function lastLines(path: string): string[] {
   } catch {
     return []; /* It never came to write one. */
   }
+}
+
+function hasOpen(pid: number, path: string): boolean {
+  const { dev, ino } = statSync(path);
+  return readdirSync(`/proc/${pid}/fd`).some((fd) => {
+    const stat = statSync(`/proc/${pid}/fd/${fd}`, { throwIfNoEntry: false });
+    return stat?.dev === dev && stat.ino === ino;
+  });
 }
 
 function isAlive(pid: number): boolean {

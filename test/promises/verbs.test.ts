@@ -3,6 +3,7 @@
  * no worker may do to the supervisor, and what a supervisor that died leaves to the next.
  */
 import assert from 'node:assert/strict';
+import { readdirSync, rmSync, writeFileSync } from 'node:fs';
 import { createServer } from 'node:net';
 import { join } from 'node:path';
 import { describe, test, type TestContext } from 'node:test';
@@ -112,6 +113,29 @@ describe('a supervisor that dies', () => {
         list.as('list').supervisor.pid !== supervisor.pid && app?.status === 'online' && !app.workers.some(({ pid }) => pid === worker)
       );
     });
+  });
+});
+
+describe('a covet-init whose supervisor cannot run', () => {
+  test('is told apart from none, and ended by kill with its workers', async (t) => {
+    const { home } = await started(t, 2);
+    const { supervisor, init } = await home.list();
+    const [version = ''] = readdirSync(join(home.path, 'versions')).filter((name) => name.includes('-'));
+    writeFileSync(join(home.path, 'versions', version, 'dist', 'supervisor.mjs'), 'process.exit(1);\n');
+    process.kill(supervisor.pid, 'SIGKILL');
+    const down = new RegExp(`^error covet-init runs as pid ${init.pid}, but its supervisor does not answer: see .*supervisor\\.log\\.`);
+    for (const verb of ['ping', 'list']) {
+      const result = await home.covet(verb);
+      assert.equal(result.code, 1, said(result));
+      assert.match(result.stderr, down);
+    }
+    assert.match((await home.covet('doctor')).stdout, /supervisor +does not answer/);
+    const killed = await home.covet('kill');
+    assert.equal(killed.code, 0, said(killed));
+    assert.match(killed.stderr, /covet-init, whose supervisor did not answer, and its workers ended/);
+    assert.deepEqual(home.processes(), []);
+    // The dead supervisor's own; the next one makes its own in its place.
+    rmSync(join(home.path, 'run', 'control.sock'), { force: true });
   });
 });
 

@@ -4,7 +4,9 @@
  */
 import type { Command } from 'commander';
 import { native } from '../../../native/index.ts';
+import { CovetError } from '../../../supervisor/protocol/errors.ts';
 import { OPERATIONS, type DoctorView } from '../../../supervisor/protocol/operations.ts';
+import type { Client } from '../../client.ts';
 import { callerPaths } from '../../connection.ts';
 import { connectIfThere, nativePart } from '../../launch.ts';
 import { printDoctor } from '../print/doctor.ts';
@@ -23,8 +25,14 @@ async function runDoctor(_: NoOptions, { json, noColour }: Invocation): Promise<
 }
 
 async function look(): Promise<DoctorView> {
-  const client = await connectIfThere();
-  if (client === null) return lookAlone();
+  let client: Client | null;
+  try {
+    client = await connectIfThere();
+  } catch (error) {
+    if (error instanceof CovetError && error.code === 'COVET_ERR_SUPERVISOR_DOWN') return lookAlone(['does not answer', error.message]);
+    throw error;
+  }
+  if (client === null) return lookAlone(['none runs', 'So nothing is known of apps. `covet-pm start app.js` starts one.']);
   try {
     return await client.doctor({}, { deadlineMs: READ_DEADLINE_MS });
   } finally {
@@ -32,8 +40,7 @@ async function look(): Promise<DoctorView> {
   }
 }
 
-async function lookAlone(): Promise<DoctorView> {
+async function lookAlone(supervisor: readonly [found: string, advice: string]): Promise<DoctorView> {
   const { hostFindings, note } = await import('../../../supervisor/host/findings.ts');
-  const none = note('supervisor', 'none runs', 'So nothing is known of apps. `covet-pm start app.js` starts one.');
-  return { apiVersion: 1, findings: [...hostFindings(nativePart(native), callerPaths().home), none] };
+  return { apiVersion: 1, findings: [...hostFindings(nativePart(native), callerPaths().home), note('supervisor', ...supervisor)] };
 }

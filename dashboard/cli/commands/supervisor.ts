@@ -1,6 +1,7 @@
 /** `kill` and `resurrect`: the supervisor's own end and return. */
 import type { Command } from 'commander';
-import { ensureSupervisor, processGone } from '../../launch.ts';
+import { callerPaths } from '../../connection.ts';
+import { endInit, ensureSupervisor, processGone } from '../../launch.ts';
 import { CovetError } from '../../../supervisor/protocol/errors.ts';
 import { OPERATIONS } from '../../../supervisor/protocol/operations.ts';
 import { printList, warnOfTrouble } from '../print/list.ts';
@@ -15,6 +16,8 @@ export interface SupervisorOptions {
 
 /** covet-init follows the supervisor at once; it is given this long so that a `start` right after finds neither. */
 const INIT_EXIT_DEADLINE_MS = 5_000;
+/** It gives its workers 5 s between SIGTERM and SIGKILL (native/init/init.cc). */
+const INIT_END_DEADLINE_MS = 15_000;
 
 export function killCommand(invocation: Invocation, run: Runner<SupervisorOptions> = runKill): Command {
   return addDeadline(command('kill', OPERATIONS.kill.summary)).action(({ deadline }: { deadline: number }) =>
@@ -37,11 +40,23 @@ async function runKill({ deadlineMs }: SupervisorOptions, invocation: Invocation
       await processGone(init.pid, INIT_EXIT_DEADLINE_MS);
     });
   } catch (error) {
+    if (!(error instanceof CovetError)) throw error;
     /* What `kill` wants is so already. */
-    if (!(error instanceof CovetError) || error.code !== 'COVET_ERR_SUPERVISOR_ABSENT') throw error;
-    if (invocation.json) printJson({ apiVersion: 1, apps: 0 });
-    else if (!invocation.quiet) say('No supervisor runs.\n');
+    if (error.code === 'COVET_ERR_SUPERVISOR_ABSENT') return killed({ apps: 0 }, 'No supervisor runs.', invocation);
+    if (error.code !== 'COVET_ERR_SUPERVISOR_DOWN') throw error;
+    await endInit(callerPaths(), Number(error.details['pid']), INIT_END_DEADLINE_MS);
+    killed(
+      { apps: null },
+      'covet-init, whose supervisor did not answer, and its workers ended. `covet-pm resurrect` runs them again.',
+      invocation,
+    );
   }
+}
+
+/** There was no supervisor to say it. `apps` null: nobody counted them. */
+function killed(result: { readonly apps: 0 | null }, text: string, { json, quiet }: Invocation): void {
+  if (json) printJson({ apiVersion: 1, ...result });
+  else if (!quiet) say(`${text}\n`);
 }
 
 async function runResurrect({ deadlineMs }: SupervisorOptions, { json, quiet, noColour }: Invocation): Promise<void> {
