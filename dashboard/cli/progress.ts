@@ -2,8 +2,9 @@
  * What a person sees while a long operation runs: after a second of silence, on a terminal, the latest word of the supervisor on
  * one line of stderr, which is wiped when the answer comes. Scripts see nothing.
  *
- * Ctrl-C ends the waiting, not the operation, and says so.
+ * Ctrl-C ends the waiting, not the operation, and says so; a lost connection likewise.
  */
+import { CovetError } from '../../supervisor/protocol/errors.ts';
 import { EXIT_INTERRUPTED } from './failure.ts';
 import { visible } from './print/visible.ts';
 import { truncate } from './print/width.ts';
@@ -44,6 +45,10 @@ export async function withProgress<T>(
       text = latest;
       if (isVisible) show();
     });
+  } catch (error) {
+    if (!(error instanceof CovetError) || error.code !== 'COVET_ERR_CONTROL_LOST') throw error;
+    const detail = `${error.details['detail']}; \`covet-pm list\` shows how it stands`;
+    throw new CovetError(error.code, { detail }, { cause: error.cause });
   } finally {
     process.off('SIGINT', interrupted);
     wipe();

@@ -6,18 +6,19 @@
 import { statSync } from 'node:fs';
 import { open, type FileHandle } from 'node:fs/promises';
 import { StringDecoder } from 'node:string_decoder';
-import type { LogMark } from './log-store.ts';
+import type { LogMark } from '../protocol/operations.ts';
 
 /** One read; a flooded log is followed in turns of the loop. */
 const PIECE_BYTES = 262_144;
 /** A line without an end is told in parts of this many characters, and up to a piece more. */
 const LINE_CHARS_MAX = 1_048_576;
+const NEWLINE = 0x0a;
 /** path.1 … path.1000: `logs.filesMax` at its most. */
 const FILES_MAX = 1_000;
 
 export class LogFollower {
   readonly #path: string;
-  readonly #onLine: (line: string) => void;
+  readonly #onLine: (line: string, end: LogMark) => void;
   readonly #decoder = new StringDecoder('utf8');
   #ino: number;
   #offset: number;
@@ -27,7 +28,8 @@ export class LogFollower {
   #isReading = false;
   #isStopped = false;
 
-  constructor(path: string, from: LogMark, onLine: (line: string) => void) {
+  /** `onLine` is told where the line ends, too: another follower goes on from there. */
+  constructor(path: string, from: LogMark, onLine: (line: string, end: LogMark) => void) {
     this.#path = path;
     this.#ino = from.ino;
     this.#offset = from.size;
@@ -82,8 +84,10 @@ export class LogFollower {
     while (!this.#isStopped) {
       const { bytesRead, buffer } = await file.read(Buffer.allocUnsafe(PIECE_BYTES), 0, PIECE_BYTES, this.#offset);
       if (bytesRead === 0) return;
+      const bytes = buffer.subarray(0, bytesRead);
+      const ends = lineEnds(bytes, this.#offset);
       this.#offset += bytesRead;
-      this.#tell(this.#decoder.write(buffer.subarray(0, bytesRead)));
+      this.#tell(this.#decoder.write(bytes), ends);
     }
   }
 
@@ -121,15 +125,23 @@ export class LogFollower {
     this.#tell(`${this.#partial === '' ? '' : '\n'}covet-pm: ${text}\n`);
   }
 
-  #tell(text: string): void {
+  /** `ends` are of the lines that end in `text`; what else is told ends where it was read to. */
+  #tell(text: string, ends: readonly number[] = []): void {
     const lines = (this.#partial + text).split('\n');
     this.#partial = lines.pop() ?? '';
     if (this.#partial.length > LINE_CHARS_MAX) {
       lines.push(this.#partial);
       this.#partial = '';
     }
-    for (const line of lines) if (!this.#isStopped) this.#onLine(line);
+    for (const [i, line] of lines.entries()) if (!this.#isStopped) this.#onLine(line, { ino: this.#ino, size: ends[i] ?? this.#offset });
   }
+}
+
+/** Behind each newline of `bytes`, which begin at `offset`. */
+function lineEnds(bytes: Buffer, offset: number): number[] {
+  const ends: number[] = [];
+  for (let at = bytes.indexOf(NEWLINE); at !== -1; at = bytes.indexOf(NEWLINE, at + 1)) ends.push(offset + at + 1);
+  return ends;
 }
 
 async function openIfThere(path: string): Promise<FileHandle | null> {

@@ -9,20 +9,16 @@ import type { LogCopier } from '../../native/index.ts';
 import type { Env } from '../env.ts';
 import type { EventLog } from '../event-log.ts';
 import type { AppConfig } from '../protocol/config.ts';
-import type { LogItem } from '../protocol/operations.ts';
+import type { LogItem, LogMark } from '../protocol/operations.ts';
 import { LogFollower } from './log-follower.ts';
 
+export type { LogMark };
 export type LogStream = 'out' | 'err';
 const STREAMS = ['out', 'err'] as const;
 
 /** Read from the end of a file for its last lines: 100,000 lines of 160 bytes. */
 const TAIL_BYTES_MAX = 16_777_216;
 
-/** A place in a file that may be rotated away. */
-export interface LogMark {
-  readonly ino: number;
-  readonly size: number;
-}
 const START: LogMark = { ino: 0, size: 0 };
 
 interface StreamState {
@@ -175,7 +171,9 @@ function followStream({ app, streams, onItem, marks, followers }: Follow, state:
     const mark = marks.get(state.path) ?? end;
     // Marked before there was a file: all of it is new.
     const from = mark.ino === 0 ? { ino: end.ino, size: 0 } : mark;
-    follower = new LogFollower(state.path, from, (line) => onItem({ app: state.app, stream: state.stream, line }));
+    follower = new LogFollower(state.path, from, (line, at) =>
+      onItem({ app: state.app, stream: state.stream, line, mark: at, isNew: true }),
+    );
     followers.set(state.path, follower);
   }
   follower.grown();

@@ -16,6 +16,8 @@ const appName = v.pipe(v.string('the name of an app'), v.minLength(1, 'the name 
 const callerEnv = v.record(v.string(), v.string());
 const none = v.optional(v.strictObject({}), {});
 const target = v.strictObject({ app: appName });
+const stream = v.picklist(['out', 'err']);
+const logMark = v.strictObject({ ino: v.number(), size: v.number() });
 
 export const OPERATIONS = {
   ping: { kind: 'read', input: none, summary: 'Say that the supervisor lives, and which it is.' },
@@ -66,6 +68,8 @@ export const OPERATIONS = {
       streams: v.optional(v.picklist(['both', 'out', 'err']), 'both'),
       lines: v.optional(v.pipe(v.number(), v.integer(), v.minValue(0), v.maxValue(100_000)), 15),
       follow: v.optional(v.boolean(), false),
+      /** Streams that are told from a LogItem's mark on, instead of by their last lines. */
+      after: v.optional(v.array(v.strictObject({ app: appName, stream, mark: logMark })), []),
     }),
     summary: "An app's last log lines, and those that follow.",
   },
@@ -176,10 +180,17 @@ export interface ReloadView extends StopView {
   readonly durationMs: number;
 }
 
+/** A place in a file that may be rotated away. */
+export type LogMark = v.InferOutput<typeof logMark>;
+
 export interface LogItem {
   readonly app: string;
-  readonly stream: 'out' | 'err';
+  readonly stream: v.InferOutput<typeof stream>;
   readonly line: string;
+  /** With `follow`: where to go on after this line, for `after`. Of the last lines, which come first, where they end. */
+  readonly mark?: LogMark;
+  /** It came while it was followed. */
+  readonly isNew?: true;
 }
 
 export interface DoctorFinding {

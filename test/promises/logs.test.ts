@@ -1,14 +1,17 @@
 /** What a worker writes is in its file, each line once and whole, through reloads and rotation; and `logs` shows it. */
 import assert from 'node:assert/strict';
 import { createInterface } from 'node:readline';
+import type { ChildProcess } from 'node:child_process';
 import { once } from 'node:events';
 import { existsSync, readFileSync, readdirSync, statSync } from 'node:fs';
 import { join } from 'node:path';
 import { describe, test } from 'node:test';
 import { eventually, within } from './eventually.ts';
 import { said, Served } from './served.ts';
+import type { CovetEvent } from '../../supervisor/protocol/events.ts';
 
 const LINES = 5_000;
+const DEATHS = 3;
 
 function linesOf(served: Served, stream: 'out' | 'err'): string[] {
   const path = served.home.logFile(stream);
@@ -71,6 +74,38 @@ describe('logs', () => {
     }
   });
 
+  test('`logs -f` and `events -f` go on with the next supervisor: no line is missing, none is there twice', async (t) => {
+    const config = { instances: 1, logs: { bytesMax: 100_000, filesMax: 100 } };
+    const served = await Served.start(t, { app: 'counts.cjs', config, env: { COVET_TEST_FAULT: 'no-safe-mode' } });
+    const { home } = served;
+    const logs = new Output(home.spawn(['logs', 'web', '-f', '--lines', '0']));
+    const events = new Output(home.spawn(['events', '-f', '--json']));
+    try {
+      for (let death = 0; death < DEATHS; death++) {
+        const { supervisor } = await home.list();
+        const seen = logs.lines.length;
+        await eventually('lines to come', () => logs.lines.length > seen + 100);
+        process.kill(supervisor.pid, 'SIGKILL');
+        await eventually('the next supervisor', async () => (await home.list()).supervisor.pid !== supervisor.pid);
+      }
+      const upgraded = logs.lines.length;
+      await eventually('lines to come again', () => logs.lines.length > upgraded + 500);
+      await served.reload();
+      await eventually('the reload', () => events.lines.some((line) => line.includes('"reload.finished"')));
+    } finally {
+      await Promise.all([logs.end(), events.end()]);
+    }
+    const written = numbersOf(allOf(home.path, 'web-out.log'));
+    const shown = numbersOf(logs.lines);
+    assert.deepEqual(shown, written.slice(written.indexOf(shown[0]!)).slice(0, shown.length));
+    assert.match(logs.stderr, /^The supervisor was replaced; following the next one\.$/m);
+    const seqs = events.lines.map((line) => (JSON.parse(line) as CovetEvent).seq);
+    assert.ok(
+      seqs.every((seq, i) => i === 0 || seq === 1 || seq === seqs[i - 1]! + 1),
+      `events are missing or repeated: ${seqs.join(' ')}`,
+    );
+  });
+
   test('files are rotated at bytesMax and no more than filesMax are kept', async (t) => {
     const served = await Served.start(t, {
       app: 'floods-output.cjs',
@@ -107,4 +142,35 @@ async function inTerminal(served: Served, args: readonly string[]): Promise<stri
   child.stdout.on('data', (piece: Buffer) => (text += piece.toString()));
   await once(child, 'close');
   return text;
+}
+
+/** What a command that goes on has printed. */
+class Output {
+  readonly lines: string[] = [];
+  stderr = '';
+  readonly #child: ChildProcess;
+
+  constructor(child: ChildProcess) {
+    this.#child = child;
+    createInterface({ input: child.stdout! }).on('line', (line) => this.lines.push(line));
+    child.stderr!.on('data', (piece: Buffer) => (this.stderr += piece.toString()));
+  }
+
+  async end(): Promise<void> {
+    if (this.#child.exitCode !== null) throw new Error(`Expected it to go on, it ended with ${this.#child.exitCode}: ${this.stderr}`);
+    this.#child.kill('SIGINT');
+    await once(this.#child, 'close');
+  }
+}
+
+/** The lines of a log and of what it was rotated to, oldest first. */
+function allOf(home: string, name: string): string[] {
+  const folder = join(home, 'logs');
+  const place = (file: string): number => Number(file.slice(name.length + 1) || 0);
+  const files = readdirSync(folder).filter((file) => file.startsWith(name));
+  return files.sort((a, b) => place(b) - place(a)).flatMap((file) => readFileSync(join(folder, file), 'utf8').split('\n'));
+}
+
+function numbersOf(lines: readonly string[]): number[] {
+  return lines.flatMap((line) => /^count 0 (\d+)$/.exec(line)?.[1] ?? []).map(Number);
 }

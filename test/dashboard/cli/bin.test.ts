@@ -191,7 +191,7 @@ test('a supervisor that dies before it answers is told apart from one that is no
   const server = await fake(t, { stop: (peer) => peer.socket.destroy() });
   const result = await run(server.home, ['stop', 'web']);
   assert.equal(result.code, 1);
-  assert.match(result.stderr, /ended before it answered/);
+  assert.match(result.stderr, /ended before it answered; `covet-pm list` shows how it stands\.$/m);
 });
 
 test('a reader that leaves ends the command quietly', async (t) => {

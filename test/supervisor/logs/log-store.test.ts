@@ -86,7 +86,7 @@ test('between the last lines and those that follow nothing is lost and nothing t
     },
     end: () => {},
   };
-  const stop = await logs({ core, progress: () => {} }, { app: 'web', streams: 'both', lines: 2, follow: true }, sink);
+  const stop = await logs({ core, progress: () => {} }, { app: 'web', streams: 'both', lines: 2, follow: true, after: [] }, sink);
   await writeLines(core.logs, 'web', 'five');
   await eventually('the last line', () => told.includes('five'));
   assert.deepEqual(told, ['two', 'three', 'four', 'five']);
