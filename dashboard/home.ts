@@ -2,7 +2,8 @@
  * The home's folders, made before a supervisor is started in them. A folder that belongs to another user, or that others may
  * write, could have its socket or its state replaced under us: it is refused, never repaired.
  */
-import { accessSync, constants, mkdirSync, statSync } from 'node:fs';
+import { accessSync, constants, statSync } from 'node:fs';
+import { makeFolder } from '../supervisor/host/folders.ts';
 import { CovetError } from '../supervisor/protocol/errors.ts';
 import { SOCKET_PATH_BYTES_MAX, type Paths } from '../supervisor/protocol/paths.ts';
 
@@ -21,7 +22,7 @@ export function prepareHome(paths: Paths): void {
 
 function problemOf(folder: string, mode: number): string | null {
   try {
-    mkdirSync(folder, { recursive: true, mode });
+    makeFolder(folder, mode);
     const stat = statSync(folder);
     if (!stat.isDirectory()) return `${folder} is not a folder`;
     if (stat.uid !== process.getuid!()) return `${folder} belongs to uid ${stat.uid}, you are uid ${process.getuid!()}`;

@@ -3,11 +3,12 @@
  * supervisor; when the program goes, covet-init drains and ends the workers.
  */
 import { spawn } from 'node:child_process';
-import { mkdirSync, mkdtempSync, rmSync } from 'node:fs';
+import { mkdtempSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { binary } from '../native/index.ts';
 import { realEnv } from './env.ts';
+import { makeFolder } from './host/folders.ts';
 import { HANDLERS, type OperationContext } from './operations/handlers.ts';
 import { parseInput } from './operations/input.ts';
 import { callInput, isSubscription, type CallInput, type CallName, type Calls } from './protocol/calls.ts';
@@ -39,7 +40,7 @@ class EmbeddedSupervisor {
     const home = options.home ?? mkdtempSync(join(tmpdir(), 'covet-'));
     this.#temporary = options.home === undefined ? home : null;
     const env = nativePart(() => realEnv({ ...process.env, COVET_HOME: home, COVET_RUN_TEMP: options.home === undefined ? '1' : '0' }));
-    for (const folder of [home, env.paths.run, env.paths.state, env.paths.logs]) mkdirSync(folder, { recursive: true, mode: 0o700 });
+    for (const folder of [home, env.paths.run, env.paths.state, env.paths.logs]) makeFolder(folder, 0o700);
     const [ours, theirs] = env.native.socketPair('seqpacket');
     const child = spawn(init, ['--supervisor-fd', '3', '--lock', env.paths.lock], {
       stdio: ['ignore', 'inherit', 'inherit', theirs],

@@ -15,6 +15,8 @@ import { app, describeView, list, stopView } from '../views.ts';
 
 const BIN = join(packageRoot(), 'dist', 'covet-pm.cjs');
 const NOBODY = 65_534;
+/** A command that takes longer hangs. */
+const COMMAND_MS = 30_000;
 
 interface Result {
   readonly code: number | null;
@@ -27,7 +29,7 @@ function start(home: string, argv: readonly string[], options: { env?: Record<st
   /* Root may read and enter everything; what another user may not is tried as one. */
   const user = options.asNobody && process.getuid!() === 0 ? ['setpriv', `--reuid=${NOBODY}`, `--regid=${NOBODY}`, '--clear-groups'] : [];
   const [program = '', ...args] = [...user, process.execPath, BIN, ...argv];
-  return spawn(program, args, { env, stdio: ['ignore', 'pipe', 'pipe'] });
+  return spawn(program, args, { env, stdio: ['ignore', 'pipe', 'pipe'], timeout: COMMAND_MS });
 }
 
 async function ended(child: ChildProcess): Promise<Result> {
@@ -120,6 +122,14 @@ test('a failed operation is a sentence and exit 1; with --json an object on stdo
   assert.equal(code, 1);
   assert.deepEqual(JSON.parse(stdout).error.code, 'COVET_ERR_RELOAD_FAILED');
   assert.deepEqual(JSON.parse(stdout).error.message, sentence);
+});
+
+test('a home where no folder can be made is refused, and not waited for', async (t) => {
+  const script = join(emptyHome(t), 'app.js');
+  writeFileSync(script, '');
+  const { code, stderr } = await run('/proc/covet/home', ['start', script]);
+  assert.equal(code, 1);
+  assert.match(stderr, /^error Cannot use \/proc\/covet\/home as COVET_HOME: .*ENOENT/);
 });
 
 test('start of a name that is no file runs the stopped app of that name', async (t) => {
