@@ -17,7 +17,7 @@ import { EMPTY_LIST, printList, warnOfTrouble } from './print/list.ts';
 import { OUTCOMES } from './print/outcomes.ts';
 import { printPing } from './print/ping.ts';
 import { withProgress } from './progress.ts';
-import { print, printJson, terminalStyle } from './terminal.ts';
+import { print, printJson, say, terminalStyle } from './terminal.ts';
 
 /** A supervisor that takes this long for a reading is stuck, which the user should hear. */
 const READ_DEADLINE_MS = 10_000;
@@ -32,6 +32,7 @@ async function main(): Promise<number> {
     const isAbsent = error instanceof CovetError && error.code === 'COVET_ERR_SUPERVISOR_ABSENT';
     if (!isAbsent || (command.verb !== 'list' && command.verb !== 'jlist')) return fail(error, command);
     show(command, EMPTY_LIST);
+    if (command.verb === 'list' && !command.quiet) say(`${error.message}\n`);
     return EXIT.noSupervisor;
   }
 }

@@ -40,7 +40,7 @@ export const ERRORS = {
   COVET_ERR_SUPERVISOR_FOREIGN: {
     exit: EXIT.failed,
     message:
-      'The supervisor of {home} belongs to uid {owner}, you are uid {uid}. Run as that user, or set COVET_HOME to a home of your own.',
+      'The home {home} is closed to you: it belongs to uid {owner}, you are uid {uid}. Run as that user, or set COVET_HOME to a home of your own.',
   },
   COVET_ERR_UPGRADE: { exit: EXIT.failed, message: 'Cannot upgrade: {reason}.' },
   COVET_ERR_HOME_UNUSABLE: {

@@ -4,7 +4,7 @@ import { CovetError } from '../../../supervisor/protocol/errors.ts';
 import { OPERATIONS, type ListView } from '../../../supervisor/protocol/operations.ts';
 import { jlist } from '../print/jlist.ts';
 import { EMPTY_LIST, printList, warnOfTrouble } from '../print/list.ts';
-import { print, printJson, terminalStyle } from '../terminal.ts';
+import { print, printJson, say, terminalStyle } from '../terminal.ts';
 import { command, type Invocation, type NoOptions, type Runner } from './command.ts';
 import { READ_DEADLINE_MS, withClient } from './operation.ts';
 
@@ -23,24 +23,28 @@ export function jlistCommand(invocation: Invocation, run: Runner<NoOptions> = ru
   return command('jlist', "The workers as JSON, in the shape of PM2's jlist.").action(() => run({}, invocation));
 }
 
-async function runList({ workers }: ListOptions, { json, noColour }: Invocation): Promise<void> {
-  await orEmpty((view) => {
+async function runList({ workers }: ListOptions, { json, quiet, noColour }: Invocation): Promise<void> {
+  const absence = await orEmpty((view) => {
     if (json) return printJson(view);
     warnOfTrouble(view);
     print(printList(view, terminalStyle(noColour), workers));
   });
+  if (absence !== null && !quiet) say(`${absence}\n`);
 }
 
 async function runJlist(): Promise<void> {
   await orEmpty((view) => print(`${JSON.stringify(jlist(view, Date.now()))}\n`));
 }
 
-async function orEmpty(show: (view: ListView | typeof EMPTY_LIST) => void): Promise<void> {
+/** Answers with the sentence that says that there is no supervisor, where there is none. */
+async function orEmpty(show: (view: ListView | typeof EMPTY_LIST) => void): Promise<string | null> {
   try {
     show(await withClient((client) => client.list({}, { deadlineMs: READ_DEADLINE_MS })));
+    return null;
   } catch (error) {
     if (!(error instanceof CovetError) || error.code !== 'COVET_ERR_SUPERVISOR_ABSENT') throw error;
     show(EMPTY_LIST);
     process.exitCode = error.exitCode;
+    return error.message;
   }
 }

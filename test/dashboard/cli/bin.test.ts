@@ -57,11 +57,12 @@ function emptyHome(t: TestContext): string {
 
 test('without a supervisor list is empty and exits 3, kill has nothing to do, the rest says so', async (t) => {
   const home = emptyHome(t);
-  assert.deepEqual(await run(home, ['list', '--json']), {
-    code: 3,
-    stdout: '{"apiVersion":1,"init":null,"supervisor":null,"apps":[]}\n',
-    stderr: '',
-  });
+  const none = `No supervisor runs for ${home}. \`covet-pm start app.js\` starts one.\n`;
+  const empty = '{"apiVersion":1,"init":null,"supervisor":null,"apps":[]}\n';
+  assert.deepEqual(await run(home, ['list', '--json']), { code: 3, stdout: empty, stderr: none });
+  assert.deepEqual(await run(home, ['list', '--json', '-q']), { code: 3, stdout: empty, stderr: '' });
+  assert.match((await run(home, ['list'])).stdout, /^name +status .*\n$/);
+  assert.equal((await run(home, ['list'])).stderr, none);
   assert.deepEqual(await run(home, ['jlist']), { code: 3, stdout: '[]\n', stderr: '' });
   assert.equal((await run(home, ['ls'])).code, 3);
   assert.deepEqual(await run(home, ['kill']), { code: 0, stdout: '', stderr: 'No supervisor runs.\n' });
@@ -69,7 +70,7 @@ test('without a supervisor list is empty and exits 3, kill has nothing to do, th
     assert.deepEqual(await run(home, argv), {
       code: 3,
       stdout: '',
-      stderr: `error No supervisor runs for ${home}. \`covet-pm start app.js\` starts one.\n`,
+      stderr: `error ${none}`,
     });
   }
 });
@@ -245,7 +246,10 @@ test('another user’s home, supervisor and script are refused, each by name', a
   const closed = await run(home, ['list'], options);
   chmodSync(join(home, 'run'), 0o700);
   assert.equal(closed.code, 1);
-  assert.match(closed.stderr, new RegExp(`belongs to uid ${me}, you are uid ${me === 0 ? NOBODY : me}`));
+  assert.match(
+    closed.stderr,
+    new RegExp(`^error The home .* is closed to you: it belongs to uid ${me}, you are uid ${me === 0 ? NOBODY : me}`),
+  );
   const unreadable = await run(join(base, 'none'), ['start', script], options);
   assert.equal(unreadable.code, 1);
   assert.match(unreadable.stderr, /secret\.js: permission denied/);
