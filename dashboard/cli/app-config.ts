@@ -2,8 +2,8 @@
  * What `start` and `run` were told (script, flags, `--config`, arguments after `--`) → a complete config, checked as far as it can
  * be without a supervisor: so that a wrong word never starts a daemon. The order: file, then flags, then `--set`.
  */
-import { accessSync, constants, readFileSync, statSync } from 'node:fs';
-import { basename, extname, resolve } from 'node:path';
+import { accessSync, constants, readFileSync, realpathSync, statSync } from 'node:fs';
+import { basename, extname, isAbsolute, resolve } from 'node:path';
 import type { AppConfig } from '../../supervisor/protocol/config.ts';
 import { CovetError } from '../../supervisor/protocol/errors.ts';
 import { APP_FLAGS, setField } from './app-flags.ts';
@@ -23,7 +23,7 @@ export interface AppOptions {
 
 /** Throws COVET_ERR_APP_SCRIPT, COVET_ERR_CONFIG_* or COVET_ERR_USAGE_*. */
 export function appConfig(options: AppOptions, callerCwd: string): AppConfig {
-  const input: Record<string, unknown> = options.configFile === undefined ? {} : readConfigFile(resolve(callerCwd, options.configFile));
+  const input: Record<string, unknown> = options.configFile === undefined ? {} : readConfigFile(pathFrom(callerCwd, options.configFile));
   for (const { field } of APP_FLAGS) {
     if (options.fields[field] !== undefined) setField(input, field, merged(input[field], options.fields[field]));
   }
@@ -34,20 +34,38 @@ export function appConfig(options: AppOptions, callerCwd: string): AppConfig {
   if (script === undefined) {
     throw new CovetError('COVET_ERR_USAGE_MISSING', { expected: 'a script', usage: 'covet-pm start <script> [options] [-- arguments]' });
   }
-  input['cwd'] = resolve(callerCwd, typeof input['cwd'] === 'string' ? input['cwd'] : '.');
+  input['cwd'] = pathFrom(callerCwd, typeof input['cwd'] === 'string' ? input['cwd'] : '.');
   if (typeof script === 'string') input['name'] ??= defaultName(script);
   const config = checkConfig(input);
   checkFolder(config.cwd);
   return { ...config, script: checkedScript(config) };
 }
 
-/** Throws COVET_ERR_CONFIG_FIELD when the folder was deleted under the caller's shell. */
+/**
+ * The caller's folder under the name by which the shell came there: a `current` that is switched later leads the next reload to the new release.
+ * Throws COVET_ERR_CONFIG_FIELD when the folder was deleted under the caller's shell.
+ */
 export function callerFolder(): string {
   try {
-    return process.cwd();
+    const folder = process.cwd();
+    const { PWD: named = '' } = process.env;
+    return isAbsolute(named) && isSameFolder(named, folder) ? resolve(named) : folder;
   } catch (error) {
     const details = { field: 'cwd', expected: 'a folder you may enter', got: 'one that was deleted; cd to another' };
     throw new CovetError('COVET_ERR_CONFIG_FIELD', details, { cause: error });
+  }
+}
+
+/** `path` as the caller means it: `..` out of a linked folder leads to the parent of where it points, as the kernel takes it. */
+function pathFrom(folder: string, path: string): string {
+  return resolve(path.split('/').includes('..') ? realpathSync(folder) : folder, path);
+}
+
+function isSameFolder(one: string, other: string): boolean {
+  try {
+    return realpathSync(one) === realpathSync(other);
+  } catch {
+    return false; // PWD need not be true
   }
 }
 
@@ -92,7 +110,7 @@ function checkFolder(cwd: string): void {
 /** The script's absolute path; a bare program's name (interpreter `none`) is left to PATH. */
 function checkedScript({ script, cwd, interpreter }: AppConfig): string {
   if (interpreter === 'none' && !script.includes('/')) return script;
-  const path = resolve(cwd, script);
+  const path = pathFrom(cwd, script);
   const reason = failureOf(() => {
     const stat = statSync(path);
     if (stat.isDirectory()) throw new Error('it is a directory');

@@ -4,13 +4,17 @@
  */
 import assert from 'node:assert/strict';
 import { realpathSync } from 'node:fs';
+import { join } from 'node:path';
 import { describe, test, type TestContext } from 'node:test';
 import type { Client } from '../../dashboard/client.ts';
 import type { Load } from '../load/load.ts';
 import type { EventLog } from './event-log.ts';
 import { eventually } from './eventually.ts';
+import { Home, resultOf } from './home.ts';
+import { freePort } from './ports.ts';
+import { Deployment } from './release.ts';
 import { control } from './tier.ts';
-import { Served, type ServedOptions } from './served.ts';
+import { said, Served, type ServedOptions } from './served.ts';
 
 const CONNECTIONS = 16;
 /** The bad build answers after 50 ms and throws 200 ms after it listened: it always has requests in hand when it does. */
@@ -46,6 +50,24 @@ function exitsOf(events: EventLog, slot: number): number {
 async function setOf(client: Client): Promise<readonly number[]> {
   return (await client.describe({ app: 'web' })).listeners.flatMap(({ eligible }) => eligible);
 }
+
+describe('an app that was started in a linked folder', () => {
+  test('is reloaded to the release that the link points to then', async (t) => {
+    const home = Home.open(t);
+    const deployment = new Deployment(join(home.work, 'app'), 'http.cjs');
+    const port = await freePort();
+    const options = { cwd: deployment.folder, env: { PORT: String(port), PWD: deployment.folder } };
+    const started = await resultOf(home.spawn(['start', 'app.cjs', '-n', 'web', '--min-healthy', '150'], options), 'start');
+    assert.equal(started.code, 0, said(started));
+    const build = async (): Promise<string> => ((await (await fetch(`http://127.0.0.1:${port}/`)).json()) as { build: string }).build;
+    await eventually('a listener', async () => (await home.app()).listen.length > 0);
+    assert.equal(await build(), 'r1');
+    deployment.release('r2', 'http.cjs');
+    const reloaded = await home.covet('reload', 'web');
+    assert.equal(reloaded.code, 0, said(reloaded));
+    assert.equal(await build(), 'r2');
+  });
+});
 
 describe('a worker that comes back on changed code', () => {
   test('gets no connection until it has held: what is lost are the requests of the worker that died', async (t) => {

@@ -1,5 +1,5 @@
 import assert from 'node:assert/strict';
-import { mkdirSync, mkdtempSync, rmSync, symlinkSync, writeFileSync } from 'node:fs';
+import { mkdirSync, mkdtempSync, realpathSync, rmSync, symlinkSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { test, type TestContext } from 'node:test';
@@ -100,6 +100,16 @@ test('what is wrong is a sentence with field, expected and got', (t) => {
     message: 'Unknown field `instnces`. Did you mean `instances`?',
   });
   assert.equal(fault(cwd, { script: undefined }).code, 'COVET_ERR_USAGE_MISSING');
+});
+
+test('out of a linked folder `..` leads to the parent of where it points', (t) => {
+  const cwd = folder(t);
+  const link = join(folder(t), 'current');
+  symlinkSync(join(cwd, 'sub'), link);
+  assert.equal(appConfig(options({ script: '../app.js' }), link).script, join(realpathSync(cwd), 'app.js'));
+  writeFileSync(join(cwd, 'sub', 'here.js'), '');
+  const { script, cwd: stored } = appConfig(options({ script: 'here.js' }), link);
+  assert.deepEqual([script, stored], [join(link, 'here.js'), link]);
 });
 
 test('a script that cannot be run is named, with why', (t) => {
