@@ -21,11 +21,15 @@ export function fail(error: unknown, { json = false, noColour = false }: Failure
   const known = error instanceof CovetError ? error : internal(error);
   if (json) {
     const failure = known.cause as Partial<RpcFailure> | undefined;
-    printJson({
-      apiVersion: 1,
-      error: { code: known.code, message: known.message, details: known.details },
-      result: failure?.data?.result,
-    });
+    try {
+      printJson({
+        apiVersion: 1,
+        error: { code: known.code, message: known.message, details: known.details },
+        result: failure?.data?.result,
+      });
+    } catch (unwritable) {
+      return fail(unwritable, { noColour });
+    }
   } else {
     const style = messageStyle(noColour);
     const [first = '', ...more] = known.message.split('\n');

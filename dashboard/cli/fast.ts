@@ -26,11 +26,19 @@ async function main(): Promise<number> {
   const command = readFast(process.argv.slice(2));
   if (command === null) return runFullCli();
   try {
+    return await answer(command);
+  } catch (error) {
+    return fail(error, command);
+  }
+}
+
+async function answer(command: FastCommand): Promise<number> {
+  try {
     show(command, await perform(command));
     return EXIT.done;
   } catch (error) {
     const isAbsent = error instanceof CovetError && error.code === 'COVET_ERR_SUPERVISOR_ABSENT';
-    if (!isAbsent || (command.verb !== 'list' && command.verb !== 'jlist')) return fail(error, command);
+    if (!isAbsent || (command.verb !== 'list' && command.verb !== 'jlist')) throw error;
     show(command, EMPTY_LIST);
     if (command.verb === 'list' && !command.quiet) say(`${error.message}\n`);
     return EXIT.noSupervisor;

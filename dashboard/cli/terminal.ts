@@ -2,10 +2,12 @@
  * This process's own terminal: what it is, and writing to it. Data goes to stdout, messages to stderr.
  *
  * Writes are fs.writeSync: process.stdout costs 3 ms and 1 MB that a `list` does not have, and loses what is unwritten at
- * process.exit(). A pipe whose reader is slow answers EAGAIN when it is non-blocking; one whose reader left ends us quietly.
+ * process.exit(). A pipe whose reader is slow answers EAGAIN when it is non-blocking; one whose reader left ends us quietly; a full disk
+ * behind stdout is an error like others.
  */
 import { writeSync } from 'node:fs';
 import { isatty } from 'node:tty';
+import { CovetError } from '../../supervisor/protocol/errors.ts';
 import type { Style } from './print/style.ts';
 
 const STDOUT = 1;
@@ -56,7 +58,10 @@ function write(fd: number, text: string): void {
     } catch (error) {
       const { code } = error as NodeJS.ErrnoException;
       if (code === 'EPIPE') process.exit(EXIT_PIPE);
-      if (code !== 'EAGAIN') throw error;
+      if (code !== 'EAGAIN') {
+        if (fd === STDERR) return; // there is nobody to tell
+        throw new CovetError('COVET_ERR_STDOUT', { reason: (error as Error).message }, { cause: error });
+      }
       Atomics.wait(new Int32Array(new SharedArrayBuffer(4)), 0, 0, EAGAIN_PAUSE_MS);
     }
   }

@@ -87,6 +87,7 @@ export const ERRORS = {
   COVET_ERR_CONTROL_PEER: { exit: EXIT.failed, message: 'Uid {uid} may not use this supervisor, which belongs to uid {owner}.' },
   COVET_ERR_CONTROL_LOST: { exit: EXIT.failed, message: 'The connection to the supervisor ended before it answered{detail}.' },
   COVET_ERR_DEADLINE: { exit: EXIT.deadline, message: '{what} did not end within {ms} ms.' },
+  COVET_ERR_STDOUT: { exit: EXIT.failed, message: 'Cannot write to stdout: {reason}.' },
   COVET_ERR_INTERNAL: { exit: EXIT.failed, message: 'This should not happen: {reason}. Please report it with `covet-pm doctor --json`.' },
 } as const satisfies Record<`COVET_ERR_${string}`, { exit: number; message: string }>;
 

@@ -47,8 +47,9 @@ export const OPERATIONS = {
   },
   reload: {
     kind: 'run',
+    /** `env` given: the environment becomes this, here and of `restart`. */
     input: v.strictObject({ app: appName, env: v.optional(callerEnv) }),
-    summary: 'Replace every worker without losing a connection. `env` given: the environment becomes this.',
+    summary: 'Replace every worker without losing a connection.',
   },
   restart: { kind: 'run', input: v.strictObject({ app: appName, env: v.optional(callerEnv) }), summary: 'Stop, then start.' },
   stop: { kind: 'run', input: target, summary: 'Drain and end every worker; the app stays known.' },

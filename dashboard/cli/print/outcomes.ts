@@ -1,5 +1,6 @@
 /** One sentence for each operation that changed something: what it came to, counted. */
 import type { OperationResults, StopView } from '../../../supervisor/protocol/operations.ts';
+import type { AppStatus } from '../../../supervisor/protocol/states.ts';
 import type { ConnectionCounts, DrainCounts } from '../../../supervisor/protocol/worker-wire.ts';
 import { duration, plural } from './units.ts';
 
@@ -11,25 +12,36 @@ const KINDS: readonly (readonly [keyof ConnectionCounts, string])[] = [
   ['raw', 'other'],
 ];
 
+/** Nothing of it runs. */
+const AT_REST: ReadonlySet<AppStatus> = new Set(['stopped', 'failed', 'completed']);
+
 export const OUTCOMES = {
   start: ({ app }: OperationResults['start']) => `${app.name} is ${app.status} with ${plural(app.wanted, 'worker')}.\n`,
   startStopped: ({ app }: OperationResults['startStopped']) => `${app.name} is ${app.status} with ${plural(app.wanted, 'worker')}.\n`,
-  scale: ({ app }: OperationResults['scale']) => `${app.name} has ${plural(app.wanted, 'worker')}.\n`,
+  scale: ({ app }: OperationResults['scale']) =>
+    AT_REST.has(app.status)
+      ? `${app.name} is ${app.status}; when it is started it has ${plural(app.wanted, 'worker')}.\n`
+      : `${app.name} has ${plural(app.wanted, 'worker')}.\n`,
   restart: ({ app }: OperationResults['restart']) => `${app.name} was restarted: ${app.status}, generation ${app.generation}.\n`,
   reload: (view: OperationResults['reload']) =>
-    `${view.app.name} was reloaded to generation ${view.generation} in ${duration(view.durationMs)} (${view.mode}). ${connections(view)}\n`,
-  stop: (view: StopView) => `${view.app.name} is ${view.app.status}. ${connections(view)}\n`,
-  delete: (view: StopView) => `${view.app.name} was deleted. ${connections(view)}\n`,
+    `${view.app.name} was reloaded to generation ${view.generation} in ${duration(view.durationMs)} (${view.mode}).${connections(view)}\n`,
+  stop: (view: StopView) => `${view.app.name} is ${view.app.status}.${connections(view)}\n`,
+  delete: (view: StopView) => `${view.app.name} was deleted.${connections(view)}\n`,
   kill: ({ apps }: OperationResults['kill']) =>
-    `The supervisor ended, after ${plural(apps, 'app')}. \`covet-pm resurrect\` runs them again.\n`,
+    apps === 0
+      ? 'The supervisor ended; no app ran.\n'
+      : `The supervisor ended, after ${plural(apps, 'app')}. \`covet-pm resurrect\` runs ${apps === 1 ? 'it' : 'them'} again.\n`,
 } as const;
 
-/** `Connections: 12 handed over, 3 drained (2 HTTP/1, 1 SSE), 0 cut.` */
-function connections({ drain, killed }: StopView): string {
+/** ` Connections: 12 handed over, 3 drained (2 HTTP/1, 1 SSE), 0 cut.`; nothing for an app that has no socket and had no connection. */
+function connections({ app, drain, killed }: StopView): string {
+  const deaths = killed === 0 ? '' : ` ${plural(killed, 'worker')} had to be killed.`;
+  const isNone = drain.handedOver + count(drain.drained) + drain.idleClosed + count(drain.cut) === 0;
+  if (isNone && app.listen.length === 0) return deaths;
   const parts = [`${drain.handedOver} handed over`, `${count(drain.drained)} drained${byKind(drain.drained)}`];
   if (drain.idleClosed > 0) parts.push(`${drain.idleClosed} idle closed`);
   parts.push(`${count(drain.cut)} cut${byKind(drain.cut)}`);
-  return `Connections: ${parts.join(', ')}.${killed === 0 ? '' : ` ${plural(killed, 'worker')} had to be killed.`}`;
+  return ` Connections: ${parts.join(', ')}.${deaths}`;
 }
 
 function count(counts: DrainCounts['cut']): number {

@@ -4,7 +4,7 @@
  */
 import assert from 'node:assert/strict';
 import { spawn, type ChildProcess } from 'node:child_process';
-import { chmodSync, mkdirSync, mkdtempSync, readdirSync, rmSync, writeFileSync } from 'node:fs';
+import { chmodSync, closeSync, mkdirSync, mkdtempSync, openSync, readdirSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { test, type TestContext } from 'node:test';
@@ -24,18 +24,22 @@ interface Result {
   readonly stderr: string;
 }
 
-function start(home: string, argv: readonly string[], options: { env?: Record<string, string>; asNobody?: boolean } = {}): ChildProcess {
+function start(
+  home: string,
+  argv: readonly string[],
+  options: { env?: Record<string, string>; asNobody?: boolean; stdout?: number } = {},
+): ChildProcess {
   const env = { PATH: process.env['PATH'] ?? '', COVET_HOME: home, ...options.env };
   /* Root may read and enter everything; what another user may not is tried as one. */
   const user = options.asNobody && process.getuid!() === 0 ? ['setpriv', `--reuid=${NOBODY}`, `--regid=${NOBODY}`, '--clear-groups'] : [];
   const [program = '', ...args] = [...user, process.execPath, BIN, ...argv];
-  return spawn(program, args, { env, stdio: ['ignore', 'pipe', 'pipe'], timeout: COMMAND_MS });
+  return spawn(program, args, { env, stdio: ['ignore', options.stdout ?? 'pipe', 'pipe'], timeout: COMMAND_MS });
 }
 
 async function ended(child: ChildProcess): Promise<Result> {
   let stdout = '';
   let stderr = '';
-  child.stdout!.on('data', (chunk) => (stdout += String(chunk)));
+  child.stdout?.on('data', (chunk) => (stdout += String(chunk)));
   child.stderr!.on('data', (chunk) => (stderr += String(chunk)));
   const code = await new Promise<number | null>((resolve) => child.on('close', resolve));
   return { code, stdout, stderr };
@@ -216,6 +220,25 @@ test('a reader that leaves ends the command quietly', async (t) => {
   child.stdout!.once('data', () => child.stdout!.destroy());
   const code = await new Promise<number | null>((resolve) => child.on('close', resolve));
   assert.equal(code, 141);
+});
+
+test('a stdout that takes nothing is an error that says so', async (t) => {
+  const server = await fake(t, {
+    list: (peer) => peer.answer(list(app())),
+    stop: (peer) => peer.refuse('COVET_ERR_APP_UNKNOWN', { app: 'web' }),
+  });
+  const full = openSync('/dev/full', 'w');
+  t.after(() => closeSync(full));
+  for (const [home, argv] of [
+    [server.home, ['list']],
+    [server.home, ['list', '--json', '--workers']],
+    [server.home, ['stop', 'web', '--json']],
+    [server.home, ['--version']],
+    [emptyHome(t), ['list']],
+  ] as const) {
+    const { code, stderr } = await run(home, argv, { stdout: full });
+    assert.deepEqual([code, stderr], [1, 'error Cannot write to stdout: ENOSPC: no space left on device, write.\n'], argv.join(' '));
+  }
 });
 
 test('logs end with the last line, and say what was left out', async (t) => {

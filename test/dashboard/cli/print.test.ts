@@ -174,6 +174,19 @@ test('outcomes count connections by kind', () => {
   assert.match(OUTCOMES.reload(reload), /^web was reloaded to generation 4 in 1\.5s \(overlap\)\./);
 });
 
+test('outcomes say nothing of what there was not', () => {
+  const none = { http1: 0, http1Idle: 0, http2: 0, websocket: 0, sse: 0, raw: 0 };
+  const drain = { handedOver: 0, drained: none, idleClosed: 0, cut: none };
+  const stopped = app({ status: 'stopped', workers: [], listen: [] });
+  assert.equal(OUTCOMES.stop(stopView({ app: stopped, drain })), 'web is stopped.\n');
+  assert.equal(OUTCOMES.delete(stopView({ app: stopped, drain, killed: 1 })), 'web was deleted. 1 worker had to be killed.\n');
+  assert.match(OUTCOMES.stop(stopView({ drain })), /Connections: 0 handed over, 0 drained, 0 cut\.$/m);
+  assert.equal(OUTCOMES.scale({ apiVersion: 1, app: stopped }), 'web is stopped; when it is started it has 2 workers.\n');
+  assert.equal(OUTCOMES.scale({ apiVersion: 1, app: app() }), 'web has 2 workers.\n');
+  assert.equal(OUTCOMES.kill({ apiVersion: 1, apps: 0 }), 'The supervisor ended; no app ran.\n');
+  assert.match(OUTCOMES.kill({ apiVersion: 1, apps: 1 }), /after 1 app\. `covet-pm resurrect` runs it again\.$/m);
+});
+
 test('one app’s log lines stand alone, those of several behind their name', () => {
   assert.equal(new LogPrinter(pipe, false).print({ app: 'web', stream: 'out', line: 'hi' }), 'hi\n');
   const printer = new LogPrinter(terminal(80), true);
