@@ -16,6 +16,7 @@ import { installClusterFacade } from './cluster-facade.ts';
 import { addDrainCounts } from './drain-counts.ts';
 import type { DrainOrder } from './drain.ts';
 import { Ipc } from './ipc.ts';
+import { whenLoaded } from './loaded.ts';
 import type { Report } from './report.ts';
 import { guarded } from './say.ts';
 import { Serving, type Wires } from './serving.ts';
@@ -31,6 +32,7 @@ export class MainThread implements Report {
   readonly #signals: SignalWatch;
   readonly #threads: ThreadHub;
   #isReady = false;
+  #isLoaded = false;
   #drained: DrainCounts | null = null;
 
   constructor(boot: WorkerBoot, wires: Wires | null) {
@@ -45,6 +47,7 @@ export class MainThread implements Report {
 
   start(): void {
     this.#sayHello();
+    whenLoaded(() => this.tell({ t: 'loaded' }));
     this.#ipc.install();
     this.#signals.start();
     this.#threads.watch();
@@ -55,6 +58,7 @@ export class MainThread implements Report {
 
   tell(message: WorkerMessage): boolean {
     if (message.t === 'ready') this.#isReady = true;
+    if (message.t === 'loaded') this.#isLoaded = true;
     return this.#channel.tell(message);
   }
 
@@ -63,6 +67,7 @@ export class MainThread implements Report {
       case 'hello':
         // A supervisor that did not start us: everything again.
         this.#sayHello();
+        if (this.#isLoaded) this.tell({ t: 'loaded' });
         this.#signals.tell();
         this.#serving.tellListening();
         for (const listening of this.#threads.listening) this.tell(listening);

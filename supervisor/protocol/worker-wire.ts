@@ -45,6 +45,8 @@ export type WorkerMessage =
   /** A server listens on a lent socket, or a datagram socket is bound to one, or on one of its own (`own`: an address, not a listener's key). */
   | { readonly t: 'listening'; readonly listener: string; readonly own?: boolean }
   | { readonly t: 'closed'; readonly listener: string }
+  /** The app's entry has been evaluated, an ES module's top-level awaits too. Once, and after each `hello` that it answers later. */
+  | { readonly t: 'loaded' }
   /** process.send('ready'). */
   | { readonly t: 'ready' }
   /** process.send(anything else). */

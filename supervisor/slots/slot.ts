@@ -158,7 +158,7 @@ export class Slot {
     if (this.#saidReady) this.#maybeReady();
   }
 
-  /** From its first instruction, not from its spawn: until then even a bad build lives. */
+  /** From when its entry has been evaluated, or where there is no preload to tell that, from its first instruction: until then even a bad build lives. */
   #countLife(): void {
     const { env, config } = this.#host;
     if (config.readiness !== 'auto' || this.#host.mustListen(this)) return;
@@ -187,7 +187,6 @@ export class Slot {
   #heard(message: WorkerMessage): void {
     switch (message.t) {
       case 'hello':
-        if (!this.#hasChannel) this.#countLife();
         this.#hasChannel = true;
         // To a supervisor that did not start it a worker tells everything; what it does not listen on any more it closed meanwhile.
         for (const { key } of this.#host.listenersOf(this)) if (!message.listeners.includes(key)) this.#host.onClosed(this, key);
@@ -199,6 +198,8 @@ export class Slot {
         return;
       case 'closed':
         return this.#host.onClosed(this, message.listener);
+      case 'loaded':
+        return this.#countLife();
       case 'ready':
         if (this.#host.config.readiness === 'signal') this.#maybeReady();
         return;

@@ -20,6 +20,7 @@ const message = v.variant('t', [
   }),
   v.object({ t: v.literal('listening'), listener: key, own: v.exactOptional(v.boolean()) }),
   v.object({ t: v.literal('closed'), listener: key }),
+  v.object({ t: v.literal('loaded') }),
   v.object({ t: v.literal('ready') }),
   v.object({ t: v.literal('message'), data: v.unknown() }),
   v.object({ t: v.literal('signals'), sigterm: v.boolean(), sigint: v.boolean() }),

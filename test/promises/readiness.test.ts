@@ -6,6 +6,8 @@ import assert from 'node:assert/strict';
 import { rmSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { describe, test, type TestContext } from 'node:test';
+import { Home, type TestApp } from './home.ts';
+import { Deployment } from './release.ts';
 import { assertNothingLost, said, Served, stopAll } from './served.ts';
 import type { Cell } from './reload-cells.ts';
 
@@ -23,6 +25,13 @@ async function slow(t: TestContext): Promise<{ served: Served; throwFile: string
     config: { minHealthyMs: 200, env: { BOOT_MS: String(BOOT_MS), THROW: throwFile } },
   });
   return { served, throwFile };
+}
+
+/** What a start that fails says. */
+async function failing(home: Home, script: string, config: Omit<TestApp, 'script'>): Promise<string> {
+  const result = await home.tryStart({ script, instances: 1, ...config });
+  assert.equal(result.code, 1, said(result));
+  return result.stdout;
 }
 
 describe('readiness', () => {
@@ -67,5 +76,28 @@ describe('readiness', () => {
     const ready = await events.waitFor('slot.changed', (event) => event.slot === exit.slot && event.to === 'ready' && event.seq > exit.seq);
     const bootedMs = Date.parse(ready.at) - Date.parse(booting.at);
     assert.ok(bootedMs >= BOOT_MS, `ready ${bootedMs} ms after it began to boot, before it can have listened`);
+  });
+
+  const throws = "throw new Error('no database configured');";
+  for (const [file, text] of Object.entries({
+    'app.cjs': `const end = Date.now() + ${BOOT_MS}; while (Date.now() < end); ${throws}`,
+    'app.mjs': `await new Promise((resolve) => setTimeout(resolve, ${BOOT_MS})); ${throws}`,
+  })) {
+    test(`${file} that throws at import after longer than minHealthyMs is not online`, async (t) => {
+      const home = Home.open(t);
+      const deployment = new Deployment(join(home.work, 'app'), file);
+      deployment.release('r2', file, text);
+      const words = await failing(home, deployment.script, { minHealthyMs: 200, restart: { startsMax: 2, delayMs: 10, delayMaxMs: 10 } });
+      assert.match(words, /no database configured/);
+      assert.equal((await home.app()).status, 'failed');
+    });
+  }
+
+  test('an app that awaits for ever at its top level fails after readyTimeoutMs', async (t) => {
+    const home = Home.open(t);
+    const deployment = new Deployment(join(home.work, 'app'), 'app.mjs');
+    deployment.release('r2', 'app.mjs', 'setInterval(() => {}, 1_000); await new Promise(() => {});');
+    const limits = { minHealthyMs: 200, readyTimeoutMs: 1_500, restart: { startsMax: 1 } };
+    assert.match(await failing(home, deployment.script, limits), /was not ready within 1500 ms/);
   });
 });

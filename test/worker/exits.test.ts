@@ -24,6 +24,16 @@ for (const mode of ['fork', 'cluster'] as const) {
     assert.deepEqual(await end(t, 'worker/throws-at-import.mjs', { mode }), plain);
     assert.equal(plain.code, 1);
   });
+  for (const [way, code] of [
+    ['throws', 1],
+    ['never', 13],
+  ] as const) {
+    test(`an ES module that awaits and ${way === 'throws' ? 'then throws' : 'waits for ever'} ends as in plain node, ${mode} mode`, async (t) => {
+      const plain = await end(t, 'worker/awaits.mjs', { preload: 'none', args: [way] });
+      assert.deepEqual(await end(t, 'worker/awaits.mjs', { mode, args: [way] }), plain);
+      assert.equal(plain.code, code);
+    });
+  }
 }
 
 test('an app whose addon does not load is told so on one line, and binds its own address', async (t) => {
