@@ -1,8 +1,10 @@
 /**
  * `covet-pm run`: one app in the foreground. Its logs go to stdout and stderr; SIGTERM or SIGINT drains it; a second one ends it at once;
- * when it ends by itself, so does this, with its exit code (128 + the signal's number; 125 when covet-pm itself failed).
+ * when it ends by itself, so does this, with its exit code (128 + the signal's number; 125 when covet-pm itself failed). A single worker
+ * that exits with 0 before it was up is a job that is done, and is not run again.
  */
 import { constants } from 'node:os';
+import { tellEnds } from './foreground-words.ts';
 import { startApp } from './operations/start.ts';
 import { Outlet } from './outlet.ts';
 import { EXIT } from './protocol/errors.ts';
@@ -14,8 +16,15 @@ export async function runForeground(core: SupervisorCore, text: string): Promise
   const { config, env } = JSON.parse(text) as OperationParsed<'start'>;
   let lastEnd: { code: number | null; signal: string | null } | null = null;
   let wasSignalled = false;
+  let isDone = false;
   core.events.on('event', (event) => {
-    if (event.type === 'worker.exited' && !event.expected) lastEnd = event;
+    if (event.type !== 'worker.exited' || event.expected) return;
+    lastEnd = event;
+    const app = core.apps.get(config.name);
+    if (isDone || event.code !== 0 || app?.plan.phase !== 'starting' || app.wanted !== 1) return;
+    isDone = true;
+    // Once its end is dealt with as any other.
+    queueMicrotask(() => void core.stopAll('its work is done'));
   });
   const say = (words: string): void => void process.stderr.write(`covet-pm: ${words}\n`);
   // As a program that SIGPIPE ends: `run app.js | head` is over when head is. Its app drains first.
@@ -25,6 +34,7 @@ export async function runForeground(core: SupervisorCore, text: string): Promise
     void core.stopAll('nobody reads its output any more');
   };
   const outlets = { out: new Outlet('stdout', process.stdout, say, onGone), err: new Outlet('stderr', process.stderr, say, onGone) };
+  const told = tellEnds(core, config.name, (words) => isDone || outlets.err.line(`covet-pm: ${words}`));
   // Its log files are open by then, and nothing is in them yet: a worker's first state comes before its first word.
   let isFollowed = false;
   core.events.on('event', (event) => {
@@ -50,12 +60,14 @@ export async function runForeground(core: SupervisorCore, text: string): Promise
     await startApp({ core, progress: () => {} }, { config, env });
   } catch (error) {
     // What the app said last comes before what is said of it.
-    await core.logs.flush(config.name);
-    if (!wasSignalled) say((error as Error).message);
+    await core.logs.tellAll(config.name);
+    await told();
+    if (!wasSignalled && !isDone) say((error as Error).message);
   }
   // An app at rest says no more: its end is told already, or it never was started.
   if ((core.apps.get(config.name)?.plan.phase ?? 'stopped') !== 'stopped') await ended;
-  await core.logs.flush(config.name);
+  await core.logs.tellAll(config.name);
+  await told();
   await Promise.all([outlets.out.end(), outlets.err.end()]);
   if (!hasReader) return 128 + constants.signals.SIGPIPE;
   return wasSignalled ? EXIT.done : exitCode(lastEnd);

@@ -25,7 +25,7 @@ export class LogFollower {
   #partial = '';
   #trouble = '';
   #isBehind = false;
-  #isReading = false;
+  #reading: Promise<void> | null = null;
   #isStopped = false;
 
   /** `onLine` is told where the line ends, too: another follower goes on from there. */
@@ -39,7 +39,13 @@ export class LogFollower {
   /** There may be more to read, in this file or in the one after it. */
   grown(): void {
     this.#isBehind = true;
-    if (!this.#isReading) void this.#read();
+    this.#reading ??= this.#read();
+  }
+
+  /** Resolves when all that was in the log by now is told. */
+  async caughtUp(): Promise<void> {
+    this.grown();
+    await this.#reading;
   }
 
   stop(): void {
@@ -47,7 +53,6 @@ export class LogFollower {
   }
 
   async #read(): Promise<void> {
-    this.#isReading = true;
     try {
       while (this.#isBehind && !this.#isStopped) {
         this.#isBehind = false;
@@ -59,7 +64,7 @@ export class LogFollower {
       if (message !== this.#trouble) this.#say(`cannot read ${this.#path}: ${message}, retrying when it grows`);
       this.#trouble = message;
     } finally {
-      this.#isReading = false;
+      this.#reading = null;
     }
   }
 

@@ -91,6 +91,14 @@ export class LogStore {
     await Promise.all(this.#of(app).map(({ id }) => this.#copier.flush(id)));
   }
 
+  /** As flush(), and who follows the app has been told them. */
+  async tellAll(app: string): Promise<void> {
+    await this.flush(app);
+    const paths = Object.values(this.files(app));
+    const followers = [...this.#follows].flatMap((follow) => paths.map((path) => follow.followers.get(path)));
+    await Promise.all(followers.map(async (follower) => follower?.caughtUp()));
+  }
+
   /** The last lines of a stream, flushed first; of those after `since`, where the file is still the same one. */
   async lastLines(app: string, stream: LogStream, count: number, since: LogMark = START): Promise<string[]> {
     await this.flush(app);

@@ -191,7 +191,8 @@ export class WorkerHandle {
       const isFirst = mayBeTorn;
       mayBeTorn = false;
       if (line === '' || (isFirst && !isWhole(line))) return;
-      this.#callbacks.onMessage(decodeWorkerMessage(line));
+      const message = decodeWorkerMessage(line);
+      if (message !== null) this.#callbacks.onMessage(message);
     };
     this.#channelFd = channel;
     this.#channel = new Socket({ fd: channel, readable: true, writable: true });

@@ -38,9 +38,13 @@ const lend = v.object({
   datagram: v.exactOptional(v.object({ reuseAddr: v.boolean(), answersOnly: v.exactOptional(v.boolean()) })),
 });
 
-/** Throws SyntaxError or ValiError. */
-export function decodeWorkerMessage(line: string): WorkerMessage {
-  return v.parse(message, JSON.parse(line));
+const kinds: ReadonlySet<unknown> = new Set(message.options.map((option) => option.entries.t.literal));
+
+/** null for a kind that this release does not know: the worker's preload may be of a later one. Throws SyntaxError or ValiError. */
+export function decodeWorkerMessage(line: string): WorkerMessage | null {
+  const json: unknown = JSON.parse(line);
+  const kind = (json as { t?: unknown } | null)?.t;
+  return typeof kind === 'string' && !kinds.has(kind) ? null : v.parse(message, json);
 }
 
 /** Throws SyntaxError or ValiError. */

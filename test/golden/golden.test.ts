@@ -70,5 +70,7 @@ test('packets of covet-init’s wire, version 1', () => {
 });
 
 test('messages of a worker, version 1', () => {
-  for (const line of linesOf('worker-messages-1.jsonl')) assert.equal(typeof decodeWorkerMessage(line).t, 'string');
+  for (const line of linesOf('worker-messages-1.jsonl')) assert.equal(typeof decodeWorkerMessage(line)?.t, 'string');
+  assert.equal(decodeWorkerMessage('{"t":"later","what":"ever"}'), null, 'a worker of a later release is not cut off');
+  for (const line of ['{"t":"hello"}', '{"t":7}', 'null', '[]', '{']) assert.throws(() => decodeWorkerMessage(line), line);
 });

@@ -84,6 +84,39 @@ describe('run', () => {
     });
   }
 
+  test('a single worker that exits with 0 at once is a job that is done, and is run once', async (t) => {
+    const { child, home } = await run(t, 'exits.cjs', ['-i', '1']);
+    const result = await resultOf(child, 'run');
+    assert.equal(result.code, 0, said(result));
+    assert.match(result.stdout, /^run \d+\n$/);
+    assert.equal(result.stderr, '');
+    await home.assertNothingLeft();
+  });
+
+  test('each end of a worker is a line on stderr, after what the app said last', async (t) => {
+    const { child } = await run(t, 'throws-at-import.cjs', ['-i', '1', '--set', 'restart.startsMax=2']);
+    const result = await resultOf(child, 'run');
+    assert.equal(result.code, 1, said(result));
+    const lines = result.stderr.split('\n').filter((line) => /^covet-pm: |^Error: no database|^Node\.js v/.test(line));
+    const patterns = [
+      ...[/^Error/, /^Node/, /^covet-pm: worker 0 exited with code 1 after \d+ ms; starts again in \d+ ms$/],
+      ...[/^Error/, /^Node/, /^covet-pm: worker 0 exited with code 1 after \d+ ms$/, /^covet-pm: `app` failed: /],
+    ];
+    assert.equal(lines.length, patterns.length, said(result));
+    for (const [at, pattern] of patterns.entries()) assert.match(lines[at]!, pattern);
+  });
+
+  test('an app that was up and crashes for ever is said to be degraded', async (t) => {
+    const { child, home } = await run(t, 'exits-within-min-healthy.cjs', [
+      ...['-i', '1', '--min-healthy', '0', '--env', 'EXIT_AFTER_MS=200'],
+      ...['--set', 'restart.delayMs=10', '--set', 'restart.delayMaxMs=10', '--set', 'restart.intensity=2'],
+    ]);
+    await saysLine(child, 'stderr', /^covet-pm: app is degraded: 3 crashes within 60000 ms, the last: /);
+    child.kill('SIGTERM');
+    assert.equal((await resultOf(child, 'run')).code, 0);
+    await home.assertNothingLeft();
+  });
+
   test('an app that throws at import ends it with 1, the reason on stderr', async (t) => {
     const { child } = await run(t, 'throws-at-import.cjs', ['--set', 'restart.delayMs=10', '--set', 'restart.delayMaxMs=10']);
     const result = await resultOf(child, 'run');
