@@ -4,7 +4,7 @@
  */
 import { Command } from 'commander';
 import { changeCommands, scaleCommand } from './commands/change.ts';
-import { command, COMMON_FLAGS, Said, type Invocation } from './commands/command.ts';
+import { command, COMMON_FLAGS, Said, unknownCommand, type Invocation } from './commands/command.ts';
 import { doctorCommand } from './commands/doctor.ts';
 import { eventsCommand, logsCommand } from './commands/follow.ts';
 import { jlistCommand, listCommand } from './commands/list.ts';
@@ -38,7 +38,7 @@ export function program(invocation: Invocation): Command {
   const made = command('covet-pm', 'Runs an app on every core, and reloads it without losing a connection.')
     .version(COVET_VERSION, '-v, --version', 'Show the version.')
     .usage('<command> [options]')
-    .helpCommand('help [command]', 'Show the help of a command.')
+    .helpCommand(false)
     .addHelpText('after', HELP_END);
   const commands = [
     startCommand(invocation),
@@ -58,7 +58,19 @@ export function program(invocation: Invocation): Command {
     command('version', 'Show the version.').action(() => print(`${COVET_VERSION}\n`)),
   ];
   for (const each of commands) made.addCommand(each);
-  return made;
+  return made.addCommand(helpCommand(made));
+}
+
+/** Commander's own shows everything for a word that it does not know. */
+function helpCommand(whole: Command): Command {
+  return command('help', 'Show the help of a command.')
+    .argument('[command]', 'By default all.')
+    .action((name?: string) => {
+      if (name === undefined) whole.help();
+      const found = whole.commands.find((each) => each.name() === name || each.aliases().includes(name));
+      if (found === undefined) throw unknownCommand(name, whole);
+      found.help();
+    });
 }
 
 /**

@@ -191,12 +191,20 @@ async function failedAs(app: App, error: unknown, code: ErrorCode, details: Erro
   throw new CovetError(code, {
     app: app.name,
     ...details,
-    reason: `${error.message}.${refusal}${words === null ? '' : ` Its last words: ${words}`}`,
+    reason: `${error.message}.${refusal}${words === null ? '' : ` Its last words: ${asSentence(words)}`}`,
   });
 }
 
-/** The line that says what went wrong: the last that names an error, else the last that is not part of a stack or of an object. */
+/** What follows them is a sentence of ours. */
+function asSentence(words: string): string {
+  return /[.!?…]$/.test(words) ? words : `${words}.`;
+}
+
+/** Not said by the app: part of a stack or of an object, or Node's own closing lines. */
+const NOT_ITS_OWN = /^\s+(at |\w+: )|^Node\.js v|^\(Use `.*--trace-/;
+
+/** The line that says what went wrong: the last that names an error, else the last that the app said itself. */
 export function lastWords(lines: readonly string[]): string | null {
   const named = lines.findLast((line) => /^(\S+ )?\w*(Error|Exception)\b.*/.test(line));
-  return named ?? lines.findLast((line) => /\w/.test(line) && !/^\s+(at |\w+: )|^Node\.js v/.test(line)) ?? null;
+  return named ?? lines.findLast((line) => /\w/.test(line) && !NOT_ITS_OWN.test(line)) ?? null;
 }

@@ -54,6 +54,7 @@ describe('bad builds', () => {
         const result = await served.home.covet('reload', 'web');
         assert.equal(result.code, 1, `${app}: ${said(result)}\n${result.code === 1 ? '' : await served.home.history()}`);
         assert.match(result.stderr, reason, `${app} was refused, and not said why`);
+        assert.match(result.stderr, /[.!?…] The old workers serve on\.\n$/, app);
         for (const other of BAD_BUILDS) {
           if (other.app !== app && other.words !== undefined)
             assert.doesNotMatch(result.stderr, other.words, `${app} is said to have said what ${other.app} did`);

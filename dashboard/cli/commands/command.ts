@@ -51,13 +51,7 @@ function usageError(error: CommanderError, at: Command): Error {
     case 'commander.help':
       return new Said(error.exitCode === 0 ? 0 : 2);
     case 'commander.unknownCommand':
-      return new CovetError('COVET_ERR_USAGE_COMMAND', {
-        got,
-        near: nearMatch(
-          got,
-          at.commands.flatMap((c) => [c.name(), ...c.aliases()]),
-        ),
-      });
+      return unknownCommand(got, at);
     case 'commander.unknownOption':
       return new CovetError('COVET_ERR_USAGE_FLAG', { got, command: at.name(), near: nearMatch(got, flagsOf(at)) });
     case 'commander.optionMissingArgument':
@@ -76,6 +70,11 @@ function usageError(error: CommanderError, at: Command): Error {
     default:
       return new CovetError('COVET_ERR_USAGE_MISSING', { expected: error.message.replace(/^error: /, ''), usage });
   }
+}
+
+export function unknownCommand(got: string, { commands }: Command): CovetError {
+  const known = commands.flatMap((each) => [each.name(), ...each.aliases()]);
+  return new CovetError('COVET_ERR_USAGE_COMMAND', { got, near: nearMatch(got, known) });
 }
 
 function flagsOf(at: Command): string[] {

@@ -140,6 +140,7 @@ test('the other commands', async () => {
 
 test('what is wrong with the words is one sentence, with the near match', async () => {
   assert.equal(await refused(['strat', 'app.js']), 'Unknown command `strat`. Did you mean `start`? `covet-pm --help` lists them.');
+  assert.equal(await refused(['help', 'strat']), 'Unknown command `strat`. Did you mean `start`? `covet-pm --help` lists them.');
   assert.equal(await refused(['frobnicate']), 'Unknown command `frobnicate`. `covet-pm --help` lists them.');
   assert.equal(
     await refused(['start', 'a.js', '--instnces', '2']),

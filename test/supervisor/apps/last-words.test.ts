@@ -27,3 +27,8 @@ test('a Python traceback is its last line, a plain message itself, silence nothi
   assert.equal(lastWords(['starting', 'cannot reach the database', '']), 'cannot reach the database');
   assert.equal(lastWords(['', '}']), null);
 });
+
+test('Node’s hint about what is no error is passed over', () => {
+  const hint = '(Use `node --trace-uncaught ...` to show where the exception was thrown)';
+  assert.equal(lastWords(['/app.js:1', 'throw null', '^', 'null', hint, '', 'Node.js v20.20.2']), 'null');
+});
