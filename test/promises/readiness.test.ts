@@ -3,9 +3,10 @@
  * known that it will listen: in a reload, in a restart, in a crashed worker's successor. And `minHealthyMs` is counted from then.
  */
 import assert from 'node:assert/strict';
-import { rmSync, writeFileSync } from 'node:fs';
+import { existsSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { describe, test, type TestContext } from 'node:test';
+import { eventually } from './eventually.ts';
 import { Home, type TestApp } from './home.ts';
 import { Deployment } from './release.ts';
 import { assertNothingLost, said, Served, stopAll } from './served.ts';
@@ -99,5 +100,22 @@ describe('readiness', () => {
     deployment.release('r2', 'app.mjs', 'setInterval(() => {}, 1_000); await new Promise(() => {});');
     const limits = { minHealthyMs: 200, readyTimeoutMs: 1_500, restart: { startsMax: 1 } };
     assert.match(await failing(home, deployment.script, limits), /was not ready within 1500 ms/);
+  });
+
+  test('a worker that was loaded before its supervisor died is ready under the next one', async (t) => {
+    const home = Home.open(t);
+    const deployment = new Deployment(join(home.work, 'app'), 'app.cjs');
+    deployment.release('r2', 'app.cjs', "console.log('up'); setInterval(() => {}, 1_000);");
+    const start = home.tryStart({ script: deployment.script, instances: 1, minHealthyMs: 4_000, readyTimeoutMs: 60_000 });
+    await eventually(
+      'the app to be loaded',
+      () => existsSync(home.logFile('out', 'web')) && readFileSync(home.logFile('out', 'web')).length > 0,
+    );
+    const { supervisor, apps } = await home.list();
+    assert.equal(apps[0]!.workers[0]!.state, 'booting');
+    process.kill(supervisor.pid, 'SIGKILL');
+    await start;
+    await eventually('it to be ready', async () => (await home.app()).workers[0]!.state === 'ready');
+    assert.deepEqual(await home.pids(), [apps[0]!.workers[0]!.pid]);
   });
 });
