@@ -23,10 +23,11 @@ export function processesOf(home: string): ProcessInfo[] {
   });
 }
 
+/** Those that one of `parents` has left unreaped. What ended after its parent is the affair of whoever inherited it, PID 1 for one. */
 export function zombiesOf(parents: ReadonlySet<number>): ProcessInfo[] {
   return pids().flatMap((pid) => {
     const info = processInfo(pid);
-    return info !== null && info.state === 'Z' && (parents.has(info.ppid) || parents.has(info.pid)) ? info : [];
+    return info !== null && info.state === 'Z' && parents.has(info.ppid) ? info : [];
   });
 }
 
