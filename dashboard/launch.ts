@@ -4,7 +4,7 @@
  * "already running", connects to that.
  */
 import { spawn, type ChildProcess } from 'node:child_process';
-import { closeSync, readFileSync, readdirSync, statSync } from 'node:fs';
+import { accessSync, closeSync, constants as files, readFileSync, readdirSync, statSync } from 'node:fs';
 import { constants } from 'node:os';
 import { join } from 'node:path';
 import type { Readable } from 'node:stream';
@@ -67,8 +67,7 @@ export function initCommand(
   folder = packageRoot(),
 ): readonly [program: string, ...args: string[]] {
   nativePart(() => binary('covet-init'));
-  const init = join(folder, 'prebuilds', `linux-${process.arch}`, 'covet-init');
-  return [init, ...options, '--lock', paths.lock, '--', process.execPath, join(folder, 'dist', 'supervisor.mjs')];
+  return [initOf(folder), ...options, '--lock', paths.lock, '--', process.execPath, join(folder, 'dist', 'supervisor.mjs')];
 }
 
 /** Waits for a process that is not ours to be gone. False when it is not by then. */
@@ -97,7 +96,7 @@ export async function endInit(paths: Paths, pid: number, deadlineMs: number): Pr
 async function firstWord(paths: Paths): Promise<string> {
   // From a copy of its own: what becomes of the installed package is nothing to it.
   nativePart(() => binary('covet-init'));
-  const folder = placeVersion(paths, packageRoot());
+  const folder = folderToRunFrom(paths);
   const [program, ...args] = initCommand(paths, ['--ready-fd', String(READY_FD), '--log', paths.supervisorLog], folder);
   const child = spawn(program, args, {
     detached: true,
@@ -114,6 +113,21 @@ async function firstWord(paths: Paths): Promise<string> {
     child.stdio[READY_FD]?.destroy();
     child.unref();
   }
+}
+
+/** The copy; or the package itself where nothing in the home may be executed (noexec), which `doctor` tells. */
+function folderToRunFrom(paths: Paths): string {
+  const folder = placeVersion(paths, packageRoot());
+  try {
+    accessSync(initOf(folder), files.X_OK);
+    return folder;
+  } catch {
+    return packageRoot();
+  }
+}
+
+function initOf(folder: string): string {
+  return join(folder, 'prebuilds', `linux-${process.arch}`, 'covet-init');
 }
 
 function lineOrEnd(child: ChildProcess): Promise<string> {

@@ -1,4 +1,7 @@
 /** doctor: what the host allows, what each app got and why, and what to change. */
+import { existsSync, realpathSync } from 'node:fs';
+import { dirname } from 'node:path';
+import { packageRoot } from '../../native/index.ts';
 import type { App } from '../apps/app.ts';
 import { hostFindings, note, ok, warning } from '../host/findings.ts';
 import type { Listener } from '../listeners/listener.ts';
@@ -12,6 +15,7 @@ export const doctor: Handler<'doctor'> = async ({ core }) => ({
     ...hostFindings(core.env.native, core.env.paths.home),
     ok('covet-init', `pid ${core.init.pid}`),
     ...stateProblem(core),
+    ownCopy(core),
     ...safeMode(core),
     ...apps(core),
   ],
@@ -20,6 +24,15 @@ export const doctor: Handler<'doctor'> = async ({ core }) => ({
 function stateProblem({ stateProblem: problem }: SupervisorCore): DoctorFinding[] {
   if (problem === null) return [];
   return [warning('wanted.json', problem, 'Apps may be missing: mend the file that was kept, or `covet-pm start` them again.')];
+}
+
+function ownCopy({ env }: SupervisorCore): DoctorFinding {
+  const folder = packageRoot();
+  const { versions } = env.paths;
+  if (existsSync(versions) && dirname(folder) === realpathSync(versions)) return ok('runs from', folder);
+  const advice =
+    'Not from a copy of its own, because the home is mounted noexec, or it runs in the foreground: replacing the package may break it, and `upgrade` cannot.';
+  return note('runs from', folder, advice);
 }
 
 function safeMode({ apps: all, safeMode: safe, init }: SupervisorCore): DoctorFinding[] {

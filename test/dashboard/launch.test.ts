@@ -1,6 +1,6 @@
 /** The launcher against the real covet-init: one supervisor of many callers, and a start that fails says why. */
 import assert from 'node:assert/strict';
-import { spawn } from 'node:child_process';
+import { spawn, spawnSync } from 'node:child_process';
 import { mkdirSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
@@ -75,4 +75,24 @@ test('run refuses a home whose supervisor runs, and exits 125', async (t) => {
   const { code, stderr } = await covet(home, 'run', script);
   assert.equal(code, 125);
   assert.match(stderr, /one runs already for .*home\. Use `start`, or unset COVET_HOME/);
+});
+
+test('where the home may execute nothing the supervisor runs from the package itself, and doctor says so', async (t) => {
+  const home = homeOf(t);
+  mkdirSync(home, { mode: 0o700 });
+  const mounted = spawnSync('mount', ['-t', 'tmpfs', '-o', 'noexec,mode=0700', 'none', home]);
+  if (mounted.status !== 0) return t.skip(`a file system cannot be mounted here: ${mounted.stderr.toString()}`);
+  try {
+    const { code, stderr } = await covet(home, 'resurrect', '--json');
+    assert.equal(code, 0, stderr);
+    const { folder } = JSON.parse((await covet(home, 'ping', '--json')).stdout) as OperationResults['ping'];
+    assert.equal(folder, packageRoot());
+    assert.match((await covet(home, 'doctor')).stdout, /runs from +.*\n +Not from a copy of its own/);
+    const upgrade = await covet(home, 'upgrade');
+    assert.equal(upgrade.code, 1);
+    assert.match(upgrade.stderr, /its covet-init cannot take over/);
+  } finally {
+    await covet(home, 'kill');
+    spawnSync('umount', [home]);
+  }
 });
