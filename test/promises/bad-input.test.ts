@@ -38,7 +38,8 @@ const WRONG_WORDS: readonly Words[] = [
   { args: ['reload', 'web'], code: 3, says: /No supervisor runs/ },
   { args: ['stop', 'web'], code: 3, says: /No supervisor runs/ },
   { args: ['ping'], code: 3, says: /No supervisor runs/ },
-  { args: ['list'], code: 3, says: /^$/ },
+  { args: ['list'], code: 3, says: /No supervisor runs/ },
+  { args: ['jlist'], code: 3, says: /^$/ },
 ];
 
 describe('bad input without a supervisor', () => {
