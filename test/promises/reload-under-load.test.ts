@@ -8,11 +8,11 @@ import { describe, test, type TestContext } from 'node:test';
 import { isInstalled, runH2load, runWrk, type ToolResult } from '../load/tools.ts';
 import { type Cell, nameOf, ROWS, type Row } from './reload-cells.ts';
 import { assertAllLose, assertNothingLost, Served, stopAll } from './served.ts';
-import { ALL, control, picked, SEED } from './tier.ts';
+import { ALL, control, isAgain, picked, SEED } from './tier.ts';
 
-/** A default run has one less of each. */
 const RELOADS = 3;
-const reloadsOf = ({ reloads = RELOADS }: Row): number => (ALL ? reloads : Math.max(1, reloads - 1));
+/** A default run has one less of each, and one that repeats it a single one. */
+const reloadsOf = ({ reloads = RELOADS }: Row): number => (ALL ? reloads : isAgain ? 1 : Math.max(1, reloads - 1));
 const SECONDS = 5;
 /** A reload of each app has the same moments; it is repeated on one of them. */
 const reloadsAlone = ({ app }: Row): number => (app === 'http.cjs' ? 20 : 5);

@@ -2,13 +2,16 @@
  * How much is run: a handful by default, every cell with `--all` (COVET_TEST_ALL=1), and one further cell that COVET_TEST_SEED
  * picks. Which seed it was is in the test's name, so that a failure can be run again.
  */
+/** This run repeats another as another user or on another Node (scripts/run-tests.mjs). */
+export const isAgain = process.env['COVET_TEST_AGAIN'] === '1';
+
 export const ALL = process.env['COVET_TEST_ALL'] === '1';
 
 /**
  * For a control, a test that shows that others can fail: skipped in a run that repeats them as another user or on another Node, for whether a
  * client sees a loss does not depend on either.
  */
-export const control = { skip: process.env['COVET_TEST_AGAIN'] === '1' ? 'shown by the first run' : false };
+export const control = { skip: isAgain ? 'shown by the first run' : false };
 
 export const SEED = Number(process.env['COVET_TEST_SEED'] ?? Math.floor(Date.now() / 86_400_000));
 
