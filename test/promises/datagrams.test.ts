@@ -93,7 +93,8 @@ describe('a UDP app', () => {
   });
 
   test('the same clients see it when nothing is drained', control, async (t) => {
-    const serving = await serve(t, {}, { env: { COVET_TEST_FAULT: 'no-drain' } });
+    // Answers that take their time, so that a worker that ends has some in hand whenever that is.
+    const serving = await serve(t, { env: { WORK_MS: '300' } }, { env: { COVET_TEST_FAULT: 'no-drain' } });
     const { load } = serving;
     load.begin(ROUND_MS);
     for (let i = 0; i < 3; i++) await reload(serving, `r${i + 2}`);
