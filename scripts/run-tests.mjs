@@ -1,8 +1,8 @@
 /**
- * Runs the built tests (build/test/**.test.mjs) as node --test does, in three runs, and ends with the sum of their summaries:
+ * Runs the built tests (build/test/**.test.mjs) as node --test does, two files at a time and in several runs, and ends with the sum of their summaries:
  *
- *   everything else  two files at a time
- *   promises         end to end, one at a time: they load the machine; two at a time those that mostly wait
+ *   everything else
+ *   promises         end to end
  *   promises         again as uid 65534, when this is root: no promise may need a privilege
  *   other Nodes      with --all everything on Node 22, 24 and 26, as in a default run; else what runs in a worker, on one that the seed picks
  *
@@ -17,6 +17,8 @@ import { fileURLToPath } from 'node:url';
 
 const TIERS = ['default', 'all', 'soak'];
 const COUNTS = ['tests', 'suites', 'pass', 'fail', 'cancelled', 'skipped', 'todo'];
+/** Files: most of them wait more than they do. */
+const AT_ONCE = 2;
 const NOBODY = 65_534;
 const NODE_MAJORS = [22, 24, 26];
 const asNobody = ['setpriv', `--reuid=${NOBODY}`, `--regid=${NOBODY}`, '--clear-groups'];
@@ -33,13 +35,11 @@ console.log(`Tier ${tier}, COVET_TEST_SEED=${seed}, node ${process.version}, uid
 if (paths.length === 0) await check();
 const files = testFiles(join('build', 'test'));
 const isPromise = (file) => /^build\/test\/(promises|chaos)\//.test(file);
-const isPatient = (file) => /\/(bad-input|conditions|crash-loops|embedded|hostile|logs|readiness|run|stop|verbs)\.test\.mjs$/.test(file);
 await run(
   'tests',
   files.filter((file) => !isPromise(file)),
-  { concurrency: 2 },
 );
-await runPromises('promises');
+await run('promises', files.filter(isPromise));
 if (isRoot) await runAsNobody();
 
 for (const major of otherNodes()) await runOnNode(major);
@@ -74,23 +74,13 @@ function testFiles(folder) {
   return found.sort();
 }
 
-async function runPromises(name, options = {}) {
-  const promises = files.filter(isPromise);
-  await run(
-    name,
-    promises.filter((file) => !isPatient(file)),
-    { ...options, concurrency: 1 },
-  );
-  await run(`${name}, those that wait more than they do`, promises.filter(isPatient), { ...options, concurrency: 2 });
-}
-
-async function run(name, chosen, { concurrency, prefix = [], node = process.execPath, cwd = root, env = {}, results }) {
+async function run(name, chosen, { prefix = [], node = process.execPath, cwd = root, env = {}, results } = {}) {
   if (chosen.length === 0) return;
-  console.log(`\n== ${name}: ${chosen.length} files, ${concurrency} at a time`);
+  console.log(`\n== ${name}: ${chosen.length} files, ${AT_ONCE} at a time`);
   const folder = results ?? mkdtempSync(join(tmpdir(), 'covet-results-'));
   const tap = join(folder, 'tap');
   const reporters = ['spec', 'stdout', 'tap', tap].map((value, i) => `--test-reporter${i % 2 === 0 ? '' : '-destination'}=${value}`);
-  const [program, ...args] = [...prefix, node, '--test', `--test-concurrency=${concurrency}`, ...reporters, ...chosen];
+  const [program, ...args] = [...prefix, node, '--test', `--test-concurrency=${AT_ONCE}`, ...reporters, ...chosen];
   const tiers = { COVET_TEST_TIER: tier, COVET_TEST_SEED: seed, ...(tier === 'default' ? {} : { COVET_TEST_ALL: '1' }) };
   const code = await exitOf(program, args, { cwd, env: { ...process.env, ...tiers, ...env } });
   const text = readFileSync(tap, 'utf8');
@@ -117,13 +107,7 @@ async function runOnNode(major) {
   }
   const options = { node, env: { ...again, PATH: `${dirname(node)}:${process.env.PATH}` } };
   const inWorker = files.filter((file) => /\/worker\/(listen|leaks|handover)\.|\/promises\/(run|logs)\./.test(file));
-  if (tier === 'default') return run(`Node ${major}`, inWorker, { ...options, concurrency: 1 });
-  await run(
-    `Node ${major}`,
-    files.filter((file) => !isPromise(file)),
-    { ...options, concurrency: 2 },
-  );
-  await runPromises(`Node ${major}, promises`, options);
+  await run(`Node ${major}`, tier === 'default' ? inWorker : files, options);
 }
 
 /** In a folder of its own; with copies of the repository and of node where those are closed to others (below /root, for one). */
@@ -145,7 +129,7 @@ async function runAsNobody() {
     const temporary = mkdtempSync(join(home, 'tmp-'));
     chownSync(temporary, NOBODY, NOBODY);
     const env = { ...again, TMPDIR: temporary, HOME: temporary, USER: 'nobody', LOGNAME: 'nobody' };
-    await runPromises(`promises as uid ${NOBODY}`, { prefix: asNobody, node, cwd, env, results: temporary });
+    await run(`promises as uid ${NOBODY}`, files.filter(isPromise), { prefix: asNobody, node, cwd, env, results: temporary });
   } finally {
     rmSync(home, { recursive: true, force: true });
   }

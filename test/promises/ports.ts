@@ -1,16 +1,19 @@
 /**
  * A port, and the nine above it, that nobody listens on now and the kernel gives to nobody by itself: from below
- * ip_local_port_range, so that no client's own port is ever in the way.
+ * ip_local_port_range, so that no client's own port is ever in the way. Each process draws from a share of its own, for test files run beside
+ * each other and between the look and the app's listen() is a moment.
  */
 import net from 'node:net';
 
 const FIRST = 10_000;
 const LAST = 30_000;
 const STEP = 10;
+const SHARES = 20;
 
 export async function freePort(): Promise<number> {
   for (;;) {
-    const port = FIRST + STEP * Math.floor((Math.random() * (LAST - FIRST)) / STEP);
+    const rows = (LAST - FIRST) / STEP / SHARES;
+    const port = FIRST + STEP * (Math.floor(Math.random() * rows) * SHARES + (process.pid % SHARES));
     if (await isFree(port)) return port;
   }
 }
