@@ -61,9 +61,11 @@ async function main(): Promise<void> {
 /** covet-init and supervisor are of one release: after an upgrade the new supervisor has its own covet-init take the place of the one before. */
 async function replaceInit({ init, logs }: SupervisorCore): Promise<void> {
   const path = binary('covet-init');
-  for (let tries = 0; init.path !== null && init.path !== path; tries++) {
+  if (init.path === null || init.path === path) return;
+  for (let tries = 0; ; tries++) {
     try {
       await init.request('replace', { path });
+      return;
     } catch (error) {
       // Packets were under way; it is free again in a moment.
       if (error instanceof InitError && error.code === 'EAGAIN' && tries < REPLACE_TRIES_MAX) continue;

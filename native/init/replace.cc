@@ -42,7 +42,7 @@ Status tryOut(const std::string& path, int stateFd) {
   if (pid < 0) return lastError("fork");
   if (pid == 0) {
     execv(path.c_str(), argv.data());
-    _exit(errno == 0 ? 127 : errno);
+    _exit(127);
   }
   Result<Fd> pidfd = pidfdOpen(pid);
   pollfd end = {pidfd.ok() ? pidfd->get() : -1, POLLIN, 0};

@@ -3,7 +3,7 @@
  * Only so can there be a covet-init that is related to the workers at all, and only so is nothing closed in between. The workers serve on
  * throughout; whatever a client of the control socket had asked is answered by nobody.
  */
-import { openSync, unlinkSync, writeSync } from 'node:fs';
+import { openSync, unlinkSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { binary } from '../../native/index.ts';
 import { encodeState } from '../init/state.ts';
@@ -41,6 +41,7 @@ function execInit({ env, init, notes, registry, workers, logs }: SupervisorCore)
 function writeUnlinked(path: string, text: string): number {
   const fd = openSync(path, 'w+', 0o600);
   unlinkSync(path);
-  writeSync(fd, text);
+  // Whole or not at all: what is half written would be all that the next covet-init knows.
+  writeFileSync(fd, text);
   return fd;
 }

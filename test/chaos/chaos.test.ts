@@ -1,12 +1,10 @@
 /** A random walk under load. COVET_TEST_SEED plays it again; 12 steps by default, 300 with --all. */
 import assert from 'node:assert/strict';
-import { cpSync, mkdirSync, readFileSync, writeFileSync } from 'node:fs';
-import { join } from 'node:path';
 import { isDeepStrictEqual } from 'node:util';
 import { describe, test, type TestContext } from 'node:test';
 import type { Load } from '../load/load.ts';
 import { eventually } from '../promises/eventually.ts';
-import { repositoryRoot } from '../promises/root.ts';
+import { packageOf } from '../promises/package-of.ts';
 import { Served } from '../promises/served.ts';
 import { ALL, control } from '../promises/tier.ts';
 import { seededRandom, testSeed } from '../seed.ts';
@@ -15,16 +13,6 @@ import { assertNotLost, descriptors, settled, walk } from './walk.ts';
 
 const TAKEN = Number(process.env['COVET_TEST_STEPS'] ?? (ALL ? 300 : 12));
 const CONNECTIONS = 6;
-
-/** This package, as another version. */
-function otherVersion(folder: string): string {
-  mkdirSync(folder);
-  for (const part of ['dist', 'prebuilds', 'package.json']) cpSync(join(repositoryRoot(), part), join(folder, part), { recursive: true });
-  const manifest = join(folder, 'package.json');
-  writeFileSync(manifest, readFileSync(manifest, 'utf8').replace('"0.1.0"', '"0.2.0"'));
-  writeFileSync(join(folder, 'dist/version'), '0.2.0');
-  return folder;
-}
 
 interface Begun {
   readonly world: World;
@@ -41,7 +29,7 @@ async function begin(t: TestContext, faults: string): Promise<Begun> {
     served,
     model: { web: 2, side: null, isSideStopped: false, builds: 0, mayLose: 0 },
     connections: CONNECTIONS * 2,
-    otherVersion: otherVersion(join(served.home.work, 'other')),
+    otherVersion: packageOf(served.home.work, '0.2.0'),
     random: seededRandom(seed),
     isDisturbed: false,
   };

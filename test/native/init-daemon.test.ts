@@ -6,6 +6,7 @@ import { copyFileSync, existsSync, readFileSync, readlinkSync, statSync } from '
 import { connect, type Socket } from 'node:net';
 import { join } from 'node:path';
 import { test } from 'node:test';
+import { eventually } from '../promises/eventually.ts';
 import {
   DEADLINE_MS,
   descriptors,
@@ -28,11 +29,6 @@ async function worker(supervisor: Relay, key: string, ...program: string[]): Pro
 async function workerInto(files: { out: string; err: string }, supervisor: Relay, key: string, ...program: string[]): Promise<void> {
   await supervisor.wire.request('worker', { key, ...files });
   supervisor.spawn('--', ...program);
-}
-
-async function eventually(what: string, look: () => boolean): Promise<void> {
-  for (const late = Date.now() + DEADLINE_MS; !look(); await new Promise((resolve) => setTimeout(resolve, 20)))
-    assert.ok(Date.now() < late, `Expected ${what} within ${DEADLINE_MS} ms`);
 }
 
 async function quit(supervisor: Relay, exit: Promise<{ code: number | null }>, code = 0): Promise<void> {

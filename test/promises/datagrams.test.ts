@@ -101,6 +101,19 @@ describe('a UDP app', () => {
     assert.notDeepEqual(await load.settled(2_000), []);
   });
 
+  test('a supervisor that dies between the flip on disk and its word leaves nobody who does not read', async (t) => {
+    const { home, deployment, load } = await serve(t, {}, { env: { COVET_TEST_FAULT: 'die@written:2' } });
+    load.begin(ROUND_MS);
+    deployment.release('r2', 'udp.cjs');
+    assert.equal((await home.covet('reload', 'web')).code, 1);
+    await eventually('the new generation to serve alone', async () => {
+      const { status, generation, workers } = await home.app();
+      return status === 'online' && generation === 2 && workers.length === 2;
+    });
+    load.sendRound();
+    assert.deepEqual(await load.settled(), [], `of ${load.sent}`);
+  });
+
   test('what waited for a worker that is killed is answered by its successor on the same slot', async (t) => {
     const { home, load } = await serve(t);
     const events = await home.events();

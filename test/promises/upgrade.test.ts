@@ -4,12 +4,12 @@
  */
 import assert from 'node:assert/strict';
 import { spawn } from 'node:child_process';
-import { cpSync, mkdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
+import { cpSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { describe, test } from 'node:test';
 import { eventually } from './eventually.ts';
 import { type CommandResult, type Home, resultOf } from './home.ts';
-import { repositoryRoot } from './root.ts';
+import { packageOf } from './package-of.ts';
 import { assertNothingLost, said, Served, stopAll } from './served.ts';
 import { ALL } from './tier.ts';
 
@@ -19,20 +19,6 @@ const CLIENTS = [
   { client: 'keepAlive', connections: 8, thinkMs: [0, 20], keeps: true },
   { client: 'websocket', connections: 8 },
 ] as const;
-
-/** A package as npm would install it, of another version. */
-function packageOf(home: Home, version: string): string {
-  const folder = join(home.work, `package-${version}`);
-  mkdirSync(folder);
-  for (const part of ['dist', 'prebuilds', 'package.json']) cpSync(join(repositoryRoot(), part), join(folder, part), { recursive: true });
-  for (const file of ['package.json', 'dist/supervisor.mjs', 'dist/covet-pm.cjs', 'dist/cli.mjs'])
-    replace(join(folder, file), '0.1.0', version);
-  return folder;
-}
-
-function replace(path: string, from: string, to: string): void {
-  writeFileSync(path, readFileSync(path, 'utf8').replaceAll(from, to));
-}
 
 async function covetOf(folder: string, home: Home, ...args: string[]): Promise<CommandResult> {
   const child = spawn(process.execPath, [join(folder, 'dist/covet-pm.cjs'), ...args], { cwd: home.work, env: home.env });
@@ -51,7 +37,7 @@ describe('upgrade', () => {
     const { home } = served;
     const [pids, before] = [await home.pids(), await ping(home)];
     const loads = await served.beginAll(CLIENTS);
-    const next = packageOf(home, '0.2.0');
+    const next = packageOf(home.work, '0.2.0');
     for (let time = 0; time < TIMES; time++) {
       const upgraded = await home.covet('upgrade', '--to', next);
       assert.equal(upgraded.code, 0, `${said(upgraded)}\n${home.log()}`);
@@ -73,7 +59,7 @@ describe('upgrade', () => {
     const { home } = served;
     const [pids, before] = [await home.pids(), await ping(home)];
     const load = await served.begin({ kind: 'reconnect', connections: 8 });
-    const broken = packageOf(home, '0.2.0');
+    const broken = packageOf(home.work, '0.2.0');
     writeFileSync(join(broken, 'dist/supervisor.mjs'), 'throw new Error("not today");\n');
     const refused = await home.covet('upgrade', '--to', broken);
     assert.equal(refused.code, 1);
@@ -82,7 +68,7 @@ describe('upgrade', () => {
     const now = await ping(home);
     assert.deepEqual([now.version, now.init, now.initPath], [before.version, before.init, before.initPath]);
 
-    const other = packageOf(home, '0.3.0');
+    const other = packageOf(home.work, '0.3.0');
     cpSync('/bin/false', join(other, `prebuilds/linux-${process.arch}/covet-init`));
     const half = await home.covet('upgrade', '--to', other);
     assert.equal(half.code, 1, said(half));
@@ -104,7 +90,7 @@ describe('upgrade', () => {
     const served = await Served.start(t, { app: 'http.cjs' });
     const { home } = served;
     assert.equal((await home.covet('kill')).code, 0);
-    const installed = packageOf(home, '0.4.0');
+    const installed = packageOf(home.work, '0.4.0');
     const started = await covetOf(installed, home, 'resurrect');
     assert.equal(started.code, 0, said(started));
     rmSync(installed, { recursive: true });
