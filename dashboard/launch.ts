@@ -14,6 +14,7 @@ import type { Paths } from '../supervisor/protocol/paths.ts';
 import { connect, type Client } from './client.ts';
 import { callerPaths, downError } from './connection.ts';
 import { prepareHome } from './home.ts';
+import { systemctl, unitOfHome } from './systemd/systemctl.ts';
 import { placeVersion } from './versions.ts';
 
 export { nativePart };
@@ -40,6 +41,11 @@ export async function ensureSupervisor(): Promise<Client> {
   for (;;) {
     const client = await connectIfThere(START_DEADLINE_MS);
     if (client !== null) return client;
+    const unit = unitOfHome(paths);
+    if (unit !== null) {
+      systemctl(unit.scope, 'start', unit.name);
+      return connect();
+    }
     prepareHome(paths);
     const word = await firstWord(paths);
     if (word === 'ready') return connect();
@@ -116,7 +122,7 @@ async function firstWord(paths: Paths): Promise<string> {
 }
 
 /** The copy; or the package itself where nothing in the home may be executed (noexec), which `doctor` tells. */
-function folderToRunFrom(paths: Paths): string {
+export function folderToRunFrom(paths: Paths): string {
   const folder = placeVersion(paths, packageRoot());
   try {
     accessSync(initOf(folder), files.X_OK);
@@ -150,7 +156,8 @@ function lineOrEnd(child: ChildProcess): Promise<string> {
   });
 }
 
-function supervisorEnv(): Record<string, string> {
+/** What of the caller's environment the supervisor gets. */
+export function supervisorEnv(): Record<string, string> {
   const env: Record<string, string> = {};
   for (const [key, value] of Object.entries(process.env)) if (value !== undefined && ENV_PASSED.test(key)) env[key] = value;
   /* A relative home means the caller's folder; the supervisor lives in another. */

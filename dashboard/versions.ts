@@ -4,8 +4,19 @@
  * supervisor keeps (supervisor/state/versions.ts), and whatever else is there goes when the next one is placed.
  */
 import { createHash } from 'node:crypto';
-import { cpSync, existsSync, mkdirSync, readdirSync, readFileSync, readlinkSync, realpathSync, renameSync, rmSync } from 'node:fs';
-import { basename, join } from 'node:path';
+import {
+  cpSync,
+  existsSync,
+  mkdirSync,
+  readdirSync,
+  readFileSync,
+  readlinkSync,
+  realpathSync,
+  renameSync,
+  rmSync,
+  symlinkSync,
+} from 'node:fs';
+import { basename, dirname, join } from 'node:path';
 import { CovetError } from '../supervisor/protocol/errors.ts';
 import type { Paths } from '../supervisor/protocol/paths.ts';
 
@@ -32,6 +43,14 @@ export function previousVersion(paths: Paths): string {
   } catch (error) {
     throw new CovetError('COVET_ERR_UPGRADE', { reason: `${paths.versions} has no version before this one` }, { cause: error });
   }
+}
+
+/** The path that goes on leading to whichever version runs, for who starts it later. `folder` is what it leads to while none runs. */
+export function linkCurrent({ versions }: Paths, folder: string): string {
+  if (dirname(folder) !== realpathSync(versions)) return folder;
+  const link = join(versions, 'current');
+  if (target(link).length === 0) symlinkSync(basename(folder), link);
+  return link;
 }
 
 export function versionOf(folder: string): string {

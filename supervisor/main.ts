@@ -23,7 +23,8 @@ async function main(): Promise<void> {
   const core = new SupervisorCore(env, INIT_FD);
   const isForeground = process.env['COVET_RUN'] !== undefined;
   let isQuitting = false;
-  core.init.on('end', () => (isForeground || isQuitting ? process.exit(1) : becomeInit(core)));
+  // A service manager starts covet-init again, and that one its supervisor.
+  core.init.on('end', () => (isForeground || isQuitting || core.init.isService ? process.exit(1) : becomeInit(core)));
   await core.recover();
   const control = new ControlServer(core);
   await control.listen();
@@ -53,9 +54,14 @@ async function main(): Promise<void> {
   });
   core.init.tell('ready');
   markCurrent(env.paths.versions, packageRoot());
-  // After a clean end only who asks for it gets it all back; after a death nobody should have to ask.
-  await Promise.all([warmSpawn(), core.safeMode.isOn ? null : core.startInterrupted()]);
+  await Promise.all([warmSpawn(), core.safeMode.isOn ? null : startWanted(core)]);
   await replaceInit(core);
+}
+
+/** After a clean end only who asks for it gets it all back, as a service manager does by starting us; after a death nobody should have to ask. */
+async function startWanted(core: SupervisorCore): Promise<void> {
+  await core.startInterrupted();
+  if (core.init.isService && !core.init.isResumed) await core.resurrect();
 }
 
 /** covet-init and supervisor are of one release: after an upgrade the new supervisor has its own covet-init take the place of the one before. */

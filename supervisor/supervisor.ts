@@ -17,6 +17,7 @@ import { LogStore } from './logs/log-store.ts';
 import { Sampler } from './metrics/sampler.ts';
 import { CovetError, nearMatch } from './protocol/errors.ts';
 import type { OperationName } from './protocol/operations.ts';
+import { ServiceManager } from './service-manager.ts';
 import { WorkerTable } from './slots/worker-table.ts';
 import { STEP_PREFIX, type StepMemo } from './state/memos.ts';
 import { tendTemporaryHomes } from './state/temporary-homes.ts';
@@ -34,6 +35,7 @@ export class SupervisorCore {
   readonly sampler = new Sampler();
   readonly startedAt: string;
   readonly safeMode = new SafeMode(this);
+  readonly serviceManager = new ServiceManager(this);
   readonly workers: WorkerTable;
   /** Ran when a supervisor died, and nothing of them is left to take over. */
   readonly #interrupted: App[] = [];
@@ -66,6 +68,7 @@ export class SupervisorCore {
     for (const record of this.wanted.records.values()) this.add(record);
     this.events.announce({ type: 'supervisor.started', version: this.env.version, pid: process.pid });
     this.safeMode.begin();
+    this.serviceManager.begin();
     let adopted = 0;
     const isOff = this.env.faults.has('no-adoption');
     for (const app of [...this.apps.values()]) {
@@ -177,7 +180,10 @@ export class SupervisorCore {
 
   /** Drains and ends every app; what is wanted stays on disk. */
   async stopAll(reason: string): Promise<void> {
-    if (!this.isStopping) this.events.announce({ type: 'supervisor.stopping', reason });
+    if (!this.isStopping) {
+      this.events.announce({ type: 'supervisor.stopping', reason });
+      this.serviceManager.stopping();
+    }
     this.isStopping = true;
     await Promise.all([...this.apps.values()].map((app) => stop(app, 'kill')));
   }

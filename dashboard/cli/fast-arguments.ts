@@ -39,6 +39,6 @@ export function readFast(argv: readonly string[]): FastCommand | null {
   if (!Object.hasOwn(VERBS, name) || more.length > 0) return null;
   const verb = VERBS[name as keyof typeof VERBS];
   const takesApp = verb !== 'list' && verb !== 'jlist' && verb !== 'ping';
-  if (takesApp !== (app !== '') || (flags.workers && verb !== 'list')) return null;
+  if (takesApp !== (app !== '') || (app === 'all' && verb !== 'describe') || (flags.workers && verb !== 'list')) return null;
   return { verb, app, ...flags };
 }

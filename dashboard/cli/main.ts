@@ -11,6 +11,7 @@ import { jlistCommand, listCommand } from './commands/list.ts';
 import { describeCommand, pingCommand } from './commands/read.ts';
 import { runCommand } from './commands/run.ts';
 import { startCommand } from './commands/start.ts';
+import { startupCommand, unstartupCommand } from './commands/startup.ts';
 import { upgradeCommand } from './commands/upgrade.ts';
 import { killCommand, resurrectCommand } from './commands/supervisor.ts';
 import { EXIT } from '../../supervisor/protocol/errors.ts';
@@ -53,6 +54,8 @@ export function program(invocation: Invocation): Command {
     killCommand(invocation),
     resurrectCommand(invocation),
     upgradeCommand(invocation),
+    startupCommand(invocation),
+    unstartupCommand(invocation),
     pingCommand(invocation),
     doctorCommand(invocation),
     command('version', 'Show the version.').action(() => print(`${COVET_VERSION}\n`)),

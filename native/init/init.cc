@@ -16,6 +16,7 @@ namespace {
 
 constexpr int64_t TERM_GRACE_MS = 5'000;  // what a worker has between SIGTERM and SIGKILL when nobody drains it
 constexpr int64_t KILL_WAIT_MS = 1'000;   // a process in uninterruptible sleep does not die; its parent may
+constexpr int EXIT_NOT_STARTED = 1;
 constexpr int EXIT_SUPERVISOR_DIED = 125;
 constexpr int64_t TRIAL_MS = 30'000;      // for a new supervisor to be ready
 
@@ -28,7 +29,7 @@ Program programOf(char** argv) {
 }  // namespace
 
 Init::Init(const Options& options)
-    : options_(options), link_(loop_, *this), groups_(link_), workers_(loop_, link_, options.supervisorFd < 0), notes_(link_), program_(programOf(options.program)), ready_(options.readyFd) {}
+    : options_(options), link_(loop_, *this), groups_(link_), workers_(loop_, link_, options.supervisorFd < 0), notes_(link_), fdStore_(service_), program_(programOf(options.program)), ready_(options.readyFd) {}
 
 Status Init::open() {
   if (Status opened = loop_.open(); !opened.ok()) return opened;
@@ -43,24 +44,51 @@ Status Init::open() {
 
 int Init::run(Fd lock) {
   if (lock) lock_ = std::move(lock);
-  if (Status opened = open(); !opened.ok()) return failStart("start", opened.error());
-  if (options_.supervisorFd >= 0) {
-    if (Status set = setNonblocking(options_.supervisorFd); !set.ok()) return failStart("use the supervisor's descriptor", set.error());
-    if (Status opened = link_.open(Fd(options_.supervisorFd)); !opened.ok()) return failStart("use the supervisor's descriptor", opened.error());
-  } else if (options_.stateFd >= 0) {
-    if (Status restored = restore(options_.stateFd); !restored.ok()) return failStart("take over", restored.error());
-    if (replyId_ != 0) link_.send(Writer("ok", replyId_).take());
-    reapAll(workers_, *this);  // what ended while there was none
-    if (supervisorPid_ == 0 && state_ == InitState::Serving) startAgainIn(0);
-  } else if (Status started = startSupervisor(); !started.ok()) {
-    return failStart((std::string("run ") + program_[0]).c_str(), started.error());
-  }
-  while (state_ != InitState::Done) {
-    loop_.turn(deadlineMs());
-    expire();
-  }
+  std::string doing;
+  if (Status begun = begin(doing); !begun.ok()) return failStart(doing, begun.error());
+  while (state_ != InitState::Done) turn();
+  fdStore_.clear();
   groups_.closeAll();
   return exitCode_;
+}
+
+// `doing` is what a failure was met at.
+Status Init::begin(std::string& doing) {
+  doing = "start";
+  if (Status opened = open(); !opened.ok()) return opened;
+  if (options_.supervisorFd >= 0) {
+    doing = "use the supervisor's descriptor";
+    if (Status set = setNonblocking(options_.supervisorFd); !set.ok()) return set;
+    return link_.open(Fd(options_.supervisorFd));
+  }
+  if (options_.isService) {
+    doing = "speak to the service manager";
+    if (Status opened = openService(); !opened.ok()) return opened;
+  }
+  if (options_.stateFd >= 0) {
+    doing = "take over";
+    return takeOver();
+  }
+  doing = "run " + program_[0];
+  return startSupervisor();
+}
+
+Status Init::takeOver() {
+  if (Status restored = restore(options_.stateFd); !restored.ok()) return restored;
+  if (replyId_ != 0) link_.send(Writer("ok", replyId_).take());
+  reapAll(workers_, *this);  // what ended while there was none
+  if (supervisorPid_ == 0 && state_ == InitState::Serving) startAgainIn(0);
+  return {};
+}
+
+// Under a service manager nothing is said before what it says is kept.
+void Init::turn() {
+  if (service_.isOn()) link_.hold();
+  loop_.turn(deadlineMs());
+  expire();
+  if (!service_.isOn()) return;
+  if (state_ == InitState::Serving || state_ == InitState::Waiting) fdStore_.save(kept());
+  link_.release();
 }
 
 Status Init::startSupervisor() {
@@ -153,6 +181,7 @@ void Init::onSignal(int signal) {
 void Init::tellSignal(int signal) { link_.send(Writer("signal", 0).add("name", std::string("SIG") + sigabbrev_np(signal)).take()); }
 
 void Init::end(int code, int signal, int64_t graceMs) {
+  if (state_ != InitState::Ending) service_.stopping(graceMs);
   state_ = InitState::Ending;
   exitCode_ = code;
   deadlineMs_ = nowMs() + graceMs;
@@ -190,11 +219,11 @@ void Init::expire() {
   }
 }
 
-int Init::failStart(const char* what, const SysError& error) {
-  std::string sentence = std::string("Cannot ") + what + ": " + error.text() + " (" + error.name() + ")";
+int Init::failStart(const std::string& doing, const SysError& error) {
+  std::string sentence = "Cannot " + doing + ": " + error.text() + " (" + error.name() + ")";
   say("%s", sentence.c_str());
   tellStarter(("error " + sentence + "\n").c_str());
-  return 1;
+  return EXIT_NOT_STARTED;
 }
 
 // One line to whoever started covet-init, and no more.

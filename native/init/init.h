@@ -5,15 +5,19 @@
 //      ├──died under --once, or before it was ready, or embedded──► ending ──all workers gone, or killed and waited for──► exit
 //      └──quit──────────────────────────────────► ending
 //
+// Under a service manager (service.h) it may be killed as well: the manager keeps what it holds, and the next one begins at `serving` with it.
+//
 // Policy-free: it forwards signals while a supervisor is there to decide, and decides alone only how to end.
 #pragma once
 
+#include "init/fd_store.h"
 #include "init/groups.h"
 #include "init/link.h"
 #include "init/loop.h"
 #include "init/notes.h"
 #include "init/options.h"
 #include "init/reaper.h"
+#include "init/service.h"
 #include "init/state.h"
 #include "init/supervisor_process.h"
 #include "init/workers.h"
@@ -43,9 +47,18 @@ class Init : LinkEvents, ReaperEvents, Watcher {
   void startAgainIn(int64_t delayMs);
   Status changeProgram(const Message& request);
   Status replace(const Message& request);
+  Status begin(std::string& doing);
+  Status takeOver();
+  Status openService();
+  Status takeBack(std::vector<NamedFd>& given);
+  void turn();
   Status restore(int stateFd);
+  Status restore(const std::vector<StateLine>& lines);
   Status restoreSelf(const Message& told, const std::vector<int>& fds);
   void store(StateWriter& to, uint64_t replyId) const;
+  StateWriter kept() const;
+  void storeHeld(StateWriter& to) const;
+  Writer describeSelf() const;
   void onSignal(int signal);
   void tellSignal(int signal);
   void answer(const Message& request);
@@ -55,7 +68,7 @@ class Init : LinkEvents, ReaperEvents, Watcher {
   void end(int code, int signal, int64_t graceMs);
   void expire();
   int64_t deadlineMs() const;
-  int failStart(const char* what, const SysError& error);
+  int failStart(const std::string& doing, const SysError& error);
   void tellStarter(const char* line);
 
   const Options options_;
@@ -64,6 +77,8 @@ class Init : LinkEvents, ReaperEvents, Watcher {
   Groups groups_;
   Workers workers_;
   Notes notes_;
+  Service service_;
+  FdStore fdStore_;
   Fd signals_;
   Fd lock_;
   Program program_;

@@ -28,7 +28,7 @@ void Link::close() {
 
 void Link::send(std::string text, std::initializer_list<int> fds) {
   if (!socket_ || problem_ != nullptr) return;
-  if (!waiting_.empty()) return queue(std::move(text), fds);
+  if (isHeld_ || !waiting_.empty()) return queue(std::move(text), fds);
   Status sent = sendPacket(socket_.get(), text, {fds.begin(), fds.size()});
   if (sent.ok()) return;
   switch (sent.error().code) {
@@ -54,6 +54,11 @@ void Link::queue(std::string text, std::initializer_list<int> fds) {
   waiting_.push_back(std::move(entry));
   if (waiting_.size() > QUEUE_MAX + allowance_) return fail("it leaves its packets unread");
   loop_.change(socket_.get(), EPOLLIN | EPOLLOUT, *this);
+}
+
+void Link::release() {
+  isHeld_ = false;
+  if (socket_ && problem_ == nullptr && !waiting_.empty()) flush();
 }
 
 // Told from the loop, not from inside send(): a socket that was shut down is hung up, whether it is full or not.

@@ -39,6 +39,9 @@ class Link : public Watcher, public PacketSink {
 
   // Descriptors are borrowed. Sent on a closed link, a packet is dropped: the next hello tells everything again.
   void send(std::string text, std::initializer_list<int> fds = {}) override;
+  // What is sent from here on waits for `release`: first what it says is recorded elsewhere.
+  void hold() { isHeld_ = true; }
+  void release();
   // A hello's answer may be longer than QUEUE_MAX: it is as long as what is held.
   void allow(size_t packets) { allowance_ += packets; }
   // Takes everything that was sent before the other side died.
@@ -63,6 +66,7 @@ class Link : public Watcher, public PacketSink {
   Fd socket_;
   std::deque<Waiting> waiting_;
   size_t allowance_ = 0;
+  bool isHeld_ = false;
   const char* problem_ = nullptr;  // met while sending, told from the loop
 };
 

@@ -2,7 +2,8 @@
 //
 // Two ways in: with a program it starts the supervisor and starts it again (options.h); with --supervisor-fd its parent is the supervisor.
 // Here: the process is made ready (descriptors, limits, lock, log), then init.h has the life. Exit codes: the supervisor's word by `quit`;
-// 0 ended by a signal or by the embedding program's end, 1 could not start, 2 usage, 125 the supervisor of a foreground run died.
+// 0 ended by a signal or by the embedding program's end, 1 could not start, 2 usage, 69 another has the lock (a service's), 125 the supervisor of a
+// foreground run died.
 #include <linux/close_range.h>
 #include <sys/prctl.h>
 #include <sys/resource.h>
@@ -16,9 +17,12 @@
 #include "init/init.h"
 #include "init/lock.h"
 #include "init/say.h"
+#include "init/sweep.h"
 #include "sys/sanitize.h"
 
 namespace {
+
+constexpr int EXIT_LOCKED = 69;  // to a service manager: starting us again would not help (dashboard/systemd/unit.ts)
 
 // 0, 1 and 2 are always something: a socket there would be written to by the first complaint.
 void fillStandard() {
@@ -73,12 +77,13 @@ int main(int argc, char** argv) {
   covet::Options options;
   fillStandard();
   if (const char* problem = covet::parseOptions(argc, argv, options); problem != nullptr) return refuse(options.readyFd, problem, 2);
+  if (options.isSweep) return covet::sweepAfterService();
   if (options.checkFd >= 0) {
     // Nothing of what it reads is let go of: this process only looks.
     _exit(covet::Init(options).check(options.checkFd) ? 0 : 1);
   }
-  // In place of another covet-init every descriptor is wanted: that one kept the rest from being inherited.
-  if (options.stateFd < 0 && !closeAllBut(options.readyFd, options.supervisorFd)) return refuse(-1, because("Cannot use the given descriptors", covet::lastError("close_range")), 1);
+  // In place of another covet-init every descriptor is wanted: that one kept the rest from being inherited. So is what a service manager gives.
+  if (options.stateFd < 0 && !options.isService && !closeAllBut(options.readyFd, options.supervisorFd)) return refuse(-1, because("Cannot use the given descriptors", covet::lastError("close_range")), 1);
   signal(SIGPIPE, SIG_IGN);
   signal(SIGCHLD, SIG_DFL);  // ignored, as a careless parent leaves it, children would be reaped by the kernel and their status lost
   if (prctl(PR_SET_CHILD_SUBREAPER, 1, 0, 0, 0) < 0) return refuse(options.readyFd, because("Cannot become a subreaper", covet::lastError("prctl")), 1);
@@ -90,7 +95,7 @@ int main(int argc, char** argv) {
     lock = covet::takeLock(options.lock);
     // One that takes over goes on all the same: whoever has the lock meanwhile has none of what it holds.
     if (!lock.fd && options.stateFd >= 0) covet::say("Cannot lock %s: %s (%s), going on.", options.lock, lock.error.text(), lock.error.name());
-    else if (lock.error.code == EWOULDBLOCK) return refuse(options.readyFd, "already running as pid " + std::to_string(lock.holder), 1);
+    else if (lock.error.code == EWOULDBLOCK) return refuse(options.readyFd, "already running as pid " + std::to_string(lock.holder), options.isService ? EXIT_LOCKED : 1);
     else if (!lock.fd) return refuse(options.readyFd, because(std::string("Cannot lock ") + options.lock, lock.error), 1);
   }
   if (options.log != nullptr && !openLog(options.log)) {

@@ -14,7 +14,8 @@ namespace {
 const option LONG_OPTIONS[] = {
     {"ready-fd", required_argument, nullptr, 'r'}, {"supervisor-fd", required_argument, nullptr, 's'}, {"lock", required_argument, nullptr, 'l'},
     {"log", required_argument, nullptr, 'g'},      {"once", no_argument, nullptr, 'o'},
-    {"state", required_argument, nullptr, 'S'},    {"check-state", required_argument, nullptr, 'C'},   {nullptr, 0, nullptr, 0},
+    {"state", required_argument, nullptr, 'S'},    {"check-state", required_argument, nullptr, 'C'},   {"service", no_argument, nullptr, 'v'},
+    {"sweep", no_argument, nullptr, 'w'},          {nullptr, 0, nullptr, 0},
 };
 
 bool descriptor(const char* text, int& into) {
@@ -48,10 +49,14 @@ const char* parseOptions(int argc, char** argv, Options& into) {
       case 'l': into.lock = optarg; break;
       case 'g': into.log = optarg; break;
       case 'o': into.isOnce = true; break;
+      case 'v': into.isService = true; break;
+      case 'w': into.isSweep = true; break;
       default: return "Unknown option, or one without its value";
     }
   }
   bool hasProgram = optind < argc;
+  if (into.isSweep) return hasProgram ? "Expected no program with --sweep" : nullptr;
+  if (into.isService && (into.isOnce || into.supervisorFd >= 0)) return "Expected --service without --once and --supervisor-fd";
   if (into.checkFd >= 0) return hasProgram ? "Expected no program with --check-state" : nullptr;
   if (into.supervisorFd >= 0) return hasProgram ? "Expected no program with --supervisor-fd" : nullptr;
   if (!hasProgram) return "Expected a program after --";

@@ -4,6 +4,8 @@
 //   covet-init --supervisor-fd N [--lock PATH] [--log PATH]
 //   covet-init --state N …                      in place of another covet-init: state.h
 //   covet-init --check-state N                  exit 0 when it could be
+//   covet-init --service …                      by a service manager: service.h
+//   covet-init --sweep                          after that service's end: sweep.h
 #pragma once
 
 namespace covet {
@@ -15,6 +17,8 @@ struct Options {
   int supervisorFd = -1;  // embedded: the parent is the supervisor
   int stateFd = -1;
   int checkFd = -1;
+  bool isService = false;
+  bool isSweep = false;
   bool isOnce = false;    // `run`: a supervisor that died is not started again
   char** program = nullptr;
 };

@@ -82,6 +82,7 @@ Status Init::replace(const Message& request) {
   Program program = {path, "--state", std::to_string(state->get())};
   if (options_.lock != nullptr) program.insert(program.end(), {"--lock", options_.lock});
   if (options_.log != nullptr) program.insert(program.end(), {"--log", options_.log});
+  if (options_.isService) program.emplace_back("--service");
   program.emplace_back("--");
   program.insert(program.end(), program_.begin(), program_.end());
   std::vector<char*> argv = pointers(program);
@@ -97,15 +98,36 @@ Status Init::replace(const Message& request) {
   return checked;
 }
 
-void Init::store(StateWriter& to, uint64_t replyId) const {
+Writer Init::describeSelf() const {
   Writer self("init", 0);
   self.add("version", WIRE_VERSION).add("ready", wasReady_ ? 1 : 0).add("signal", pendingSignal_);
-  self.add("supervisor", supervisorPid_).add("started", startedAtMs_).add("reply", static_cast<int64_t>(replyId));
-  addArguments(self, "fallback", fallback_);
-  to.send(self.take(), {link_.fd(), supervisorPidfd_.get(), lock_.get()});
+  self.add("supervisor", supervisorPid_).add("started", startedAtMs_);
+  return self;
+}
+
+void Init::storeHeld(StateWriter& to) const {
   notes_.tell(to, 0);
   groups_.tell(to, 0);
   workers_.store(to);
+}
+
+// For the covet-init that takes this one's place in this process, and goes on with its supervisor.
+void Init::store(StateWriter& to, uint64_t replyId) const {
+  Writer self = describeSelf();
+  self.add("reply", static_cast<int64_t>(replyId));
+  addArguments(self, "fallback", fallback_);
+  to.send(self.take(), {link_.fd(), supervisorPidfd_.get(), lock_.get()});
+  storeHeld(to);
+  fdStore_.tell(to);
+}
+
+// For the covet-init that follows when this one is killed: with the supervisor's pidfd, if there is one, to end it by.
+StateWriter Init::kept() const {
+  StateWriter to;
+  if (supervisorPidfd_) to.send(describeSelf().take(), {supervisorPidfd_.get()});
+  else to.send(describeSelf().take());
+  storeHeld(to);
+  return to;
 }
 
 bool Init::check(int stateFd) { return loop_.open().ok() && restore(stateFd).ok(); }
@@ -113,20 +135,25 @@ bool Init::check(int stateFd) { return loop_.open().ok() && restore(stateFd).ok(
 Status Init::restore(int stateFd) {
   Fd file(stateFd);
   Result<std::vector<StateLine>> lines = readState(stateFd);
-  if (!lines.ok()) return lines.error();
-  for (const auto& [message, fds] : *lines) {
+  return lines.ok() ? restore(*lines) : lines.error();
+}
+
+Status Init::restore(const std::vector<StateLine>& lines) {
+  for (const auto& [message, fds] : lines) {
     for (int fd : fds) (void)setCloexec(fd, true);
     Status restored;
     if (message.verb == "init") restored = restoreSelf(message, fds);
     else if (message.verb == "note") notes_.restore(message);
     else if (message.verb == "group" || message.verb == "member") restored = groups_.restore(message, fds);
     else if (message.verb == "worker") restored = workers_.restore(message, fds);
+    else fdStore_.restore(message, fds);
     if (!restored.ok()) return restored;
   }
   return {};
 }
 
-// Without descriptors the one before was killed: its supervisor became covet-init, and the next supervisor is started.
+// Without descriptors the one before was killed and its supervisor became covet-init; with one, that supervisor's pidfd, a service manager
+// started this one. Either way the next supervisor is started.
 Status Init::restoreSelf(const Message& told, const std::vector<int>& fds) {
   auto ready = told.number("ready", 0, 1), signal = told.number("signal", 0, SIGRTMAX);
   if (!ready || !signal) return SysError{EINVAL, "restore"};
@@ -134,6 +161,10 @@ Status Init::restoreSelf(const Message& told, const std::vector<int>& fds) {
   pendingSignal_ = static_cast<int>(*signal);
   fallback_ = argumentsOf(told, "fallback");
   if (fds.empty()) return {};
+  if (fds.size() == 1) {
+    supervisorPidfd_.reset(fds[0]);
+    return {};
+  }
   auto supervisor = told.number("supervisor", 1, INT32_MAX), started = told.number("started", 0, INT64_MAX);
   auto reply = told.number("reply", 0, INT64_MAX);
   if (!supervisor || !started || !reply || fds.size() != 3) return SysError{EINVAL, "restore"};

@@ -48,6 +48,20 @@ Status Init::perform(const Message& request) {
     link_.send(Writer("ok", request.id).take());
     return {};
   }
+  if (verb == "alive") {
+    service_.alive();
+    return {};
+  }
+  if (verb == "status") {
+    service_.status(request.text("text"));
+    return {};
+  }
+  if (verb == "stopping") {
+    auto withinMs = request.number("ms", 0, INT32_MAX);
+    if (!withinMs) return SysError{EINVAL, "stopping"};
+    service_.stopping(*withinMs);
+    return {};
+  }
   if (verb == "quit") {
     auto code = request.number("code", 0, 255);
     if (!code) return SysError{EINVAL, "quit"};
@@ -62,6 +76,7 @@ void Init::tellHeld(uint64_t id) {
   link_.allow(groups_.packets() + workers_.packets() + notes_.packets());
   Writer hello("hello", id);
   hello.add("version", WIRE_VERSION).add("pid", getpid()).add("resumed", wasReady_ ? 1 : 0);
+  hello.add("service", service_.isOn() ? 1 : 0).add("watchdog", service_.watchdogMs());
   hello.add("deaths", static_cast<int64_t>(deaths_.within(nowMs())));
   link_.send(hello.add("lock", options_.lock == nullptr ? "" : options_.lock).add("log", options_.log == nullptr ? "" : options_.log).take());
   notes_.tell(link_, id);
@@ -74,6 +89,7 @@ void Init::tellHeld(uint64_t id) {
 void Init::becomeReady() {
   wasReady_ = true;
   fallback_.clear();
+  service_.ready();
   if (state_ == InitState::Serving) deadlineMs_ = -1;
   tellStarter("ready\n");
 }

@@ -9,6 +9,7 @@
 #include <csignal>
 #include <cstring>
 
+#include "init/service.h"
 #include "sys/pidfd.h"
 
 namespace covet {
@@ -33,6 +34,7 @@ void resetSignals() {
 void become(char** program, int wire, int failure) {
   setpgid(0, 0);
   resetSignals();
+  Service::forgetEnvironment();
   // Out of the way of 3 and 4 first, then into place; dup2 clears CLOEXEC, dup3 does not.
   int wireAway = fcntl(wire, F_DUPFD_CLOEXEC, FAILURE_FD + 1), failureAway = fcntl(failure, F_DUPFD_CLOEXEC, FAILURE_FD + 1);
   int null = open("/dev/null", O_RDONLY | O_CLOEXEC);

@@ -99,6 +99,13 @@ Status Workers::restore(const Message& told, const std::vector<int>& fds) {
   return {};
 }
 
+void Workers::disown() {
+  for (const auto& [key, worker] : workers_) {
+    worker->isOurs_ = false;
+    if (!worker->report_) (void)watch(*worker);
+  }
+}
+
 // The report while there is one, then the end of a worker that is somebody else's child.
 Status Workers::watch(Worker& worker) {
   if (worker.report_) return loop_.watch(worker.report_.get(), EPOLLIN, worker);

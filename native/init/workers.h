@@ -58,6 +58,8 @@ class Workers {
   // A state's part, and what takes one of its lines back. EINVAL.
   void store(PacketSink& to) const;
   Status restore(const Message& told, const std::vector<int>& fds);
+  // Their parent was a covet-init that is gone: whoever has them now reaps them.
+  void disown();
   size_t packets() const { return 2 * workers_.size(); }
 
   // Between supervisors the workers' lines are written to their files from here.

@@ -59,6 +59,10 @@ export class InitClient extends EventEmitter<InitEvents> {
   isResumed = false;
   /** Supervisors that died within the last minute. */
   deaths = 0;
+  /** A service manager runs covet-init, and starts it again with all that it held. */
+  isService = false;
+  /** How long that one waits for `alive`; 0: it does not. */
+  watchdogMs = 0;
   /** Files that covet-init was started with; empty for none. */
   lock = '';
   log = '';
@@ -139,6 +143,8 @@ export class InitClient extends EventEmitter<InitEvents> {
         this.pid = Number(packet.fields['pid']);
         this.isResumed = packet.fields['resumed'] === '1';
         this.deaths = Number(packet.fields['deaths'] ?? 0);
+        this.isService = packet.fields['service'] === '1';
+        this.watchdogMs = Number(packet.fields['watchdog'] ?? 0);
         this.lock = packet.fields['lock'] ?? '';
         this.log = packet.fields['log'] ?? '';
         if (!isSpoken(Number(packet.fields['version']))) this.#settle(packet.id)?.reject(otherVersion(packet.fields['version'] ?? 'none'));

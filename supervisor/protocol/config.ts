@@ -7,7 +7,8 @@
 import * as v from 'valibot';
 import { LISTENERS_MAX, SLOTS_MAX } from './units.ts';
 
-const APP_NAME = /^[a-zA-Z0-9][a-zA-Z0-9._@-]{0,63}$/;
+/** `all` is every app, wherever a command takes one. */
+const APP_NAME = /^(?!all$)[a-zA-Z0-9][a-zA-Z0-9._@-]{0,63}$/;
 const ENV_KEY = /^[A-Za-z_][A-Za-z0-9_]*$/;
 /** setTimeout's limit is 2^31-1; a day is enough for any of ours. */
 const DAY_MS = 86_400_000;
@@ -38,7 +39,7 @@ const probe = v.strictObject({
 
 export const appConfigSchema = v.strictObject({
   name: described(
-    v.pipe(v.string('a string'), v.regex(APP_NAME, 'letters, digits, and . _ @ - inside, at most 64')),
+    v.pipe(v.string('a string'), v.regex(APP_NAME, 'letters, digits, and . _ @ - inside, at most 64, and not "all"')),
     'How every command names the app.',
   ),
   script: described(

@@ -43,6 +43,7 @@ export const ERRORS = {
       'The home {home} is closed to you: it belongs to uid {owner}, you are uid {uid}. Run as that user, or set COVET_HOME to a home of your own.',
   },
   COVET_ERR_UPGRADE: { exit: EXIT.failed, message: 'Cannot upgrade: {reason}.' },
+  COVET_ERR_SYSTEMD: { exit: EXIT.failed, message: 'Nothing is set up with systemd: {reason}' },
   COVET_ERR_HOME_UNUSABLE: {
     exit: EXIT.failed,
     message: 'Cannot use {home} as COVET_HOME: {reason}. Set COVET_HOME to a directory you own and can write.',

@@ -67,7 +67,7 @@ test('hello agrees on a version, and refuses one that is not there yet', async (
   const [hello, ...rest] = await wire.hello();
   assert.deepEqual(
     { verb: hello?.verb, ...hello?.fields },
-    { verb: 'hello', version: '1', pid: String(child.pid), resumed: '0', deaths: '0', lock: '', log: '' },
+    { verb: 'hello', version: '1', pid: String(child.pid), resumed: '0', service: '0', watchdog: '0', deaths: '0', lock: '', log: '' },
   );
   assert.deepEqual(rest, []);
   assert.equal(failure(await wire.request('hello', { min: 2, max: 3 })), 'error EPROTONOSUPPORT');

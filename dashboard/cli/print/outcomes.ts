@@ -13,7 +13,7 @@ const KINDS: readonly (readonly [keyof ConnectionCounts, string])[] = [
 ];
 
 /** Nothing of it runs. */
-const AT_REST: ReadonlySet<AppStatus> = new Set(['stopped', 'failed', 'completed']);
+export const AT_REST: ReadonlySet<AppStatus> = new Set(['stopped', 'failed', 'completed']);
 
 export const OUTCOMES = {
   start: ({ app }: OperationResults['start']) => `${app.name} is ${app.status} with ${plural(app.wanted, 'worker')}.\n`,

@@ -1,0 +1,185 @@
+/** `startup` and `unstartup`: systemd runs covet-pm, and with it what was wanted, from the boot on. */
+import type { Command } from 'commander';
+import { existsSync, mkdirSync, mkdtempSync, rmSync, writeFileSync } from 'node:fs';
+import { tmpdir } from 'node:os';
+import { dirname, join } from 'node:path';
+import { CovetError } from '../../../supervisor/protocol/errors.ts';
+import { callerPaths } from '../../connection.ts';
+import { prepareHome } from '../../home.ts';
+import { connectIfThere, folderToRunFrom, supervisorEnv } from '../../launch.ts';
+import { unreachable } from '../../systemd/reach.ts';
+import { exposureOf, isBooted, isOurs, systemctl, unitFolder } from '../../systemd/systemctl.ts';
+import { unitText, type Scope } from '../../systemd/unit.ts';
+import { readWantedApps, type WantedApps } from '../../systemd/wanted-apps.ts';
+import { linkCurrent } from '../../versions.ts';
+import { print, printJson, say } from '../terminal.ts';
+import { command, type Invocation, type Runner } from './command.ts';
+
+export interface UnitOptions {
+  readonly name: string;
+  readonly scope: Scope;
+}
+
+export interface StartupOptions extends UnitOptions {
+  readonly printOnly: boolean;
+  readonly hardened: boolean;
+}
+
+interface UnitFlags {
+  readonly name: string;
+  readonly user: boolean;
+  readonly system: boolean;
+}
+
+const UNIT_NAME = /^[A-Za-z0-9_.@-]{1,100}$/;
+/** Where a version manager keeps a node, which goes when the user changes to another. */
+const VERSION_MANAGER = /\/(\.nvm|\.fnm|fnm_multishells|\.volta|\.asdf|\.nodenv|\.n|mise)\//;
+
+export function startupCommand(invocation: Invocation, run: Runner<StartupOptions> = runStartup): Command {
+  return unitFlags(command('startup', 'Have systemd run covet-pm from the boot on, with every app that is wanted.'))
+    .option('--print', 'Print the unit and change nothing.', false)
+    .option('--hardened', 'A sandbox and a user of its own, after a check that every app can live in them.', false)
+    .action((flags: UnitFlags & { print: boolean; hardened: boolean }) =>
+      run({ ...unitOptions(flags), printOnly: flags.print, hardened: flags.hardened }, invocation),
+    );
+}
+
+export function unstartupCommand(invocation: Invocation, run: Runner<UnitOptions> = runUnstartup): Command {
+  return unitFlags(command('unstartup', 'Take back `startup`; what runs goes on until it is stopped.')).action((flags: UnitFlags) =>
+    run(unitOptions(flags), invocation),
+  );
+}
+
+function unitFlags(to: Command): Command {
+  return to
+    .option('--user', "A unit of the user's own manager; the default for everybody but root.", false)
+    .option('--system', 'A unit of the machine; the default for root, and only root can.', false)
+    .option('--name <unit>', 'Its name; another for each further home.', 'covet-pm');
+}
+
+function unitOptions({ name, user, system }: UnitFlags): UnitOptions {
+  if (user && system) throw new CovetError('COVET_ERR_CONFIG_CONFLICT', { reason: '`--user` and `--system` exclude each other.' });
+  if (!UNIT_NAME.test(name))
+    throw new CovetError('COVET_ERR_USAGE_VALUE', { option: '--name', expected: "a unit's name without its ending", got: `\`${name}\`` });
+  const scope = user || (!system && process.getuid!() !== 0) ? 'user' : 'system';
+  return { name, scope };
+}
+
+async function runStartup({ name, scope, printOnly, hardened }: StartupOptions, { json, quiet }: Invocation): Promise<void> {
+  const text = unit(scope, hardened);
+  if (printOnly) {
+    if (json) printJson({ apiVersion: 1, unit: `${name}.service`, scope, text, exposure: exposureOfText(name, text) });
+    else print(text);
+    return;
+  }
+  const path = join(unitFolder(scope), `${name}.service`);
+  requireSystemd(scope, `\`covet-pm startup --print\` prints the unit.`);
+  if (existsSync(path) && !isOurs(path))
+    throw new CovetError('COVET_ERR_SYSTEMD', {
+      reason: `${path} is there already and not of \`covet-pm startup\`: move it away, or give another --name`,
+    });
+  mkdirSync(dirname(path), { recursive: true });
+  writeFileSync(path, text, { mode: 0o644 });
+  systemctl(scope, 'daemon-reload');
+  systemctl(scope, 'enable', name);
+  const isRunning = await supervisorRuns();
+  if (!isRunning) systemctl(scope, 'start', name);
+  const exposure = exposureOf(path);
+  if (json) return printJson({ apiVersion: 1, unit: `${name}.service`, scope, path, exposure, started: !isRunning });
+  if (quiet) return;
+  const manager = scope === 'user' ? 'systemctl --user' : 'systemctl';
+  print(`${path} is written and enabled.${exposure === null ? '' : ` Exposure: ${exposure} (systemd-analyze security).`}\n`);
+  if (isRunning)
+    say(`A supervisor runs already, which systemd did not start. To move there now: covet-pm kill && ${manager} start ${name}\n`);
+  else print(`It runs: ${manager} status ${name}\n`);
+  if (scope === 'user') say('It runs while you are logged in; from the boot on after: loginctl enable-linger\n');
+}
+
+async function runUnstartup({ name, scope }: UnitOptions, { json, quiet }: Invocation): Promise<void> {
+  const path = join(unitFolder(scope), `${name}.service`);
+  requireSystemd(scope, '');
+  if (!existsSync(path) || !isOurs(path))
+    throw new CovetError('COVET_ERR_SYSTEMD', { reason: `${path} ${existsSync(path) ? 'is not of `covet-pm startup`' : 'is not there'}` });
+  systemctl(scope, 'disable', name);
+  rmSync(path);
+  systemctl(scope, 'daemon-reload');
+  if (json) printJson({ apiVersion: 1, unit: `${name}.service`, scope, path });
+  else if (!quiet) print(`${path} is removed. What runs goes on; \`covet-pm kill\` ends it.\n`);
+}
+
+/** The unit for this home, from what is known of its apps. Places the copy that it names. */
+function unit(scope: Scope, hardened: boolean): string {
+  if (scope === 'system' && process.getuid!() !== 0)
+    throw new CovetError('COVET_ERR_SYSTEMD', { reason: 'a unit of the machine needs root: use sudo, or `--user`' });
+  const paths = callerPaths();
+  const apps = readWantedApps(paths);
+  if (hardened) requireReach(scope, apps);
+  prepareHome(paths);
+  const folder = linkCurrent(paths, folderToRunFrom(paths));
+  if (VERSION_MANAGER.test(process.execPath))
+    say(
+      `The unit names ${process.execPath}, which belongs to a version manager: run \`covet-pm startup\` again after a change of version.\n`,
+    );
+  return unitText({
+    scope,
+    paths,
+    hasOwnHome: (process.env['COVET_HOME'] ?? '') !== '',
+    folder,
+    node: process.execPath,
+    arch: process.arch,
+    env: unitEnv(),
+    stopTimeoutMs: apps.stopTimeoutMs,
+    hardened,
+    writable: [],
+    needsPrivilegedPorts: apps.needsPrivilegedPorts,
+  });
+}
+
+/** As a supervisor that a command starts has it, less what only this session has. */
+function unitEnv(): Record<string, string> {
+  const { HOME: _home, USER: _user, LOGNAME: _logname, XDG_RUNTIME_DIR: _runtime, ...kept } = supervisorEnv();
+  return Object.fromEntries(
+    Object.entries(kept).filter(([name]) => !/^(RUNTIME|STATE|LOGS)_DIRECTORY$|^XDG_(SESSION|SEAT|VTNR)/.test(name)),
+  );
+}
+
+/** Throws COVET_ERR_SYSTEMD naming each path of an app that the sandbox would not reach. */
+function requireReach(scope: Scope, { needed, withUser }: WantedApps): void {
+  const problems = [
+    ...(scope === 'user' ? ['a user of its own can only be had from the machine: leave out `--user`'] : []),
+    ...((process.env['COVET_HOME'] ?? '') === '' ? [] : ['its user owns only the folders that systemd makes: leave COVET_HOME unset']),
+    ...withUser.map((app) => `${app}: it runs as a user of its own (\`uid\`), which takes root`),
+    ...[...needed, { app: 'covet-pm', what: 'node', path: process.execPath }].flatMap(({ app, what, path }) => {
+      const why = unreachable(path);
+      return why === null ? [] : [`${app}: its ${what} ${path} ${why}`];
+    }),
+  ];
+  if (problems.length > 0)
+    throw new CovetError('COVET_ERR_SYSTEMD', {
+      reason: ['a hardened unit would break what runs; nothing was changed:', ...problems].join('\n'),
+    });
+}
+
+function requireSystemd(scope: Scope, otherwise: string): void {
+  if (!isBooted()) throw new CovetError('COVET_ERR_SYSTEMD', { reason: `systemd does not run here. ${otherwise}`.trim() });
+  if (scope === 'system' && process.getuid!() !== 0)
+    throw new CovetError('COVET_ERR_SYSTEMD', { reason: 'a unit of the machine needs root: use sudo, or `--user`' });
+}
+
+async function supervisorRuns(): Promise<boolean> {
+  const client = await connectIfThere();
+  client?.close();
+  return client !== null;
+}
+
+/** Of a unit that is not written: in a folder of its own for a moment. */
+function exposureOfText(name: string, text: string): string | null {
+  const folder = mkdtempSync(join(tmpdir(), 'covet-unit-'));
+  try {
+    const path = join(folder, `${name}.service`);
+    writeFileSync(path, text);
+    return exposureOf(path);
+  } finally {
+    rmSync(folder, { recursive: true });
+  }
+}
