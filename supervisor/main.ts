@@ -15,6 +15,8 @@ import { SupervisorCore } from './supervisor.ts';
 
 const INIT_FD = 3;
 const REPLACE_TRIES_MAX = 50;
+/** More than a manager takes; a unit that was stopped meanwhile is not started again at all. */
+const SUCCESSOR_WAIT_MS = 10_000;
 
 async function main(): Promise<void> {
   const env = realEnv();
@@ -23,8 +25,11 @@ async function main(): Promise<void> {
   const core = new SupervisorCore(env, INIT_FD);
   const isForeground = process.env['COVET_RUN'] !== undefined;
   let isQuitting = false;
-  // A service manager starts covet-init again, and that one its supervisor.
-  core.init.on('end', () => (isForeground || isQuitting || core.init.isService ? process.exit(1) : becomeInit(core)));
+  core.init.on('end', () => {
+    if (isForeground || isQuitting) process.exit(1);
+    else if (core.init.isService) awaitSuccessor();
+    else becomeInit(core);
+  });
   await core.recover();
   const control = new ControlServer(core);
   await control.listen();
@@ -56,6 +61,15 @@ async function main(): Promise<void> {
   markCurrent(env.paths.versions, packageRoot());
   await Promise.all([warmSpawn(), core.safeMode.isOn ? null : startWanted(core)]);
   await replaceInit(core);
+}
+
+/**
+ * A service manager starts covet-init again, and that one ends this process before it starts the next. Until then nothing is decided here any more,
+ * for nothing of it would be recorded; but the addon's threads go on copying the workers' lines.
+ */
+function awaitSuccessor(): never {
+  Atomics.wait(new Int32Array(new SharedArrayBuffer(4)), 0, 0, SUCCESSOR_WAIT_MS);
+  process.exit(1);
 }
 
 /** After a clean end only who asks for it gets it all back, as a service manager does by starting us; after a death nobody should have to ask. */

@@ -42,6 +42,7 @@ export class SupervisorCore {
   /** What was wrong with wanted.json when it was read, in words: apps may be missing. */
   stateProblem: string | null = null;
   isStopping = false;
+  #resurrecting: Promise<void> | null = null;
 
   constructor(env: Env, initFd: number) {
     this.env = env;
@@ -105,8 +106,13 @@ export class SupervisorCore {
     }
   }
 
-  /** Runs every app that was wanted and does not run. Failures are said, and told by each app's status. */
+  /** Runs every app that was wanted and does not run. Failures are said, and told by each app's status. Who asks while it goes on waits for it. */
   async resurrect(): Promise<void> {
+    this.#resurrecting ??= this.#wake().finally(() => (this.#resurrecting = null));
+    await this.#resurrecting;
+  }
+
+  async #wake(): Promise<void> {
     const isAsleep = ({ name, record, plan }: App): boolean =>
       record.isWanted && plan.phase === 'stopped' && this.safeMode.setAside(name) === null;
     await this.#start([...this.apps.values()].filter(isAsleep));

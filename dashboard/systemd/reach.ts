@@ -8,10 +8,11 @@ import { dirname } from 'node:path';
 /** PrivateTmp= shows others than these. */
 const HIDDEN = ['/tmp', '/var/tmp'];
 const OTHERS_READ = 0o004;
+const OTHERS_WRITE = 0o002;
 const OTHERS_ENTER = 0o001;
 
-/** Why not, in words; null when it would. A folder must be enterable, a file readable, and so every folder above, by everybody. */
-export function unreachable(path: string): string | null {
+/** Why not, in words; null when it would. A folder must be enterable, a file readable, and so every folder above, by everybody; to write, writable. */
+export function unreachable(path: string, isWritten = false): string | null {
   let real: string;
   try {
     real = realpathSync(path);
@@ -21,8 +22,8 @@ export function unreachable(path: string): string | null {
   const hidden = HIDDEN.find((folder) => real === folder || real.startsWith(`${folder}/`));
   if (hidden !== undefined) return `lies in ${hidden}, of which the service sees one of its own`;
   const stat = statSync(real);
-  const needed = stat.isDirectory() ? OTHERS_ENTER : OTHERS_READ;
-  if ((stat.mode & needed) === 0) return `is closed to other users (mode ${mode(stat.mode)})`;
+  const needed = (stat.isDirectory() ? OTHERS_ENTER : OTHERS_READ) | (isWritten ? OTHERS_WRITE : 0);
+  if ((stat.mode & needed) !== needed) return `is closed to other users (mode ${mode(stat.mode)})`;
   for (let folder = dirname(real); ; folder = dirname(folder)) {
     const above = statSync(folder);
     if ((above.mode & OTHERS_ENTER) === 0) return `lies in ${folder}, which is closed to other users (mode ${mode(above.mode)})`;

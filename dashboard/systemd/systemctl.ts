@@ -4,7 +4,7 @@ import { existsSync, readdirSync, readFileSync, statSync } from 'node:fs';
 import { join } from 'node:path';
 import { CovetError } from '../../supervisor/protocol/errors.ts';
 import type { Paths } from '../../supervisor/protocol/paths.ts';
-import type { Scope } from './unit.ts';
+import { quoted, type Scope } from './unit.ts';
 
 const DEADLINE_MS = 120_000;
 
@@ -32,7 +32,7 @@ export function unitOfHome({ lock }: Paths): { readonly scope: Scope; readonly n
   const names = existsSync(folder) ? readdirSync(folder).filter((name) => name.endsWith('.service')) : [];
   const name = names.find((each) => {
     const path = join(folder, each);
-    return isReadableFile(path) && isOurs(path) && readFileSync(path, 'utf8').includes(` --lock ${lock} `);
+    return isReadableFile(path) && isOurs(path) && readFileSync(path, 'utf8').includes(` --lock ${quoted(lock)} `);
   });
   return name === undefined ? null : { scope, name };
 }

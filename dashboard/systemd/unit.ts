@@ -127,7 +127,7 @@ function hardening({ writable, needsPrivilegedPorts }: UnitFacts): string[] {
 }
 
 /** A word of a command line or an assignment: systemd.syntax(7) has quotes, backslashes, specifiers (%) and variables ($). */
-function quoted(word: string): string {
+export function quoted(word: string): string {
   const escaped = word.replace(/[\\"]/g, '\\$&').replace(/%/g, '%%').replace(/\$/g, '$$$$').replace(/\n/g, '\\n').replace(/\t/g, '\\t');
   return /^[\w@%+=:,./-]+$/.test(word) && !word.includes('%') ? word : `"${escaped}"`;
 }

@@ -6,7 +6,7 @@ import type { Paths } from '../../supervisor/protocol/paths.ts';
 /** One path that an app needs, and what it is to it. */
 export interface NeededPath {
   readonly app: string;
-  readonly what: 'script' | 'cwd' | 'interpreter';
+  readonly what: 'script' | 'cwd' | 'interpreter' | 'socket folder';
   readonly path: string;
 }
 
@@ -14,6 +14,8 @@ export interface WantedApps {
   readonly needed: readonly NeededPath[];
   readonly stopTimeoutMs: number;
   readonly needsPrivilegedPorts: boolean;
+  /** Folders that they make their Unix sockets in. */
+  readonly written: readonly NeededPath[];
   /** Apps that run as a user of their own, which only root can give them. */
   readonly withUser: readonly string[];
 }
@@ -50,6 +52,7 @@ export function readWantedApps(paths: Paths): WantedApps {
       ...apps.map(({ config }) => (config.drainTimeoutMs ?? DRAIN_TIMEOUT_MS) + (config.killTimeoutMs ?? KILL_TIMEOUT_MS)),
     ),
     needsPrivilegedPorts: apps.some(({ config }) => (config.listen ?? []).some(isPrivileged)),
+    written: apps.flatMap(({ config }) => (config.listen ?? []).flatMap((address) => socketFolder(config.name, address))),
     withUser: apps.filter(({ config }) => config.uid !== undefined).map(({ config }) => config.name),
   };
 }
@@ -77,7 +80,12 @@ function pathsOfApp({ config, live, generations = [] }: StoredApp): NeededPath[]
   return found.filter(({ what, path }) => what !== 'script' || path !== dirname(path));
 }
 
+function socketFolder(app: string, address: string): NeededPath[] {
+  const path = /^unix:(?:\/\/)?(\/.*)$/.exec(address)?.[1];
+  return path === undefined ? [] : [{ app, what: 'socket folder', path: dirname(path) }];
+}
+
 function isPrivileged(address: string): boolean {
-  const port = /^tcp:.*:(\d+)$/.exec(address)?.[1];
+  const port = address.startsWith('unix:') ? undefined : /(?:^|:)(\d+)$/.exec(address)?.[1];
   return port !== undefined && Number(port) > 0 && Number(port) < PRIVILEGED_BELOW;
 }

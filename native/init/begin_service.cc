@@ -39,13 +39,17 @@ Status Init::takeBack(std::vector<NamedFd>& given) {
   if (Status restored = restore(*lines); !restored.ok()) return restored;
   workers_.disown();
   say("covet-init was started again and has taken back what it held: %zu workers.", workers_.packets() / 2);
-  if (!supervisorPidfd_) return {};
-  // It saw its wire end, and ends by itself; one that hangs would read what the next one reads.
+  if (supervisorPidfd_) endSupervisor();
+  workers_.beginSpill();
+  return {};
+}
+
+// It saw its wire end and does nothing more than to copy lines; or it hangs. Either way it would read what is read from here on.
+void Init::endSupervisor() {
   (void)pidfdSignal(supervisorPidfd_.get(), SIGKILL);
   pollfd end{supervisorPidfd_.get(), POLLIN, 0};
   while (poll(&end, 1, SUPERVISOR_END_MS) < 0 && errno == EINTR) continue;
   supervisorPidfd_.reset();
-  return {};
 }
 
 }  // namespace covet

@@ -51,6 +51,7 @@ class Init : LinkEvents, ReaperEvents, Watcher {
   Status takeOver();
   Status openService();
   Status takeBack(std::vector<NamedFd>& given);
+  void endSupervisor();
   void turn();
   Status restore(int stateFd);
   Status restore(const std::vector<StateLine>& lines);

@@ -4,6 +4,7 @@ import { dirname } from 'node:path';
 import { packageRoot } from '../../native/index.ts';
 import type { App } from '../apps/app.ts';
 import { hostFindings, note, ok, warning } from '../host/findings.ts';
+import { serviceFindings } from '../host/service-findings.ts';
 import type { Listener } from '../listeners/listener.ts';
 import type { DoctorFinding } from '../protocol/operations.ts';
 import type { SupervisorCore } from '../supervisor.ts';
@@ -14,6 +15,7 @@ export const doctor: Handler<'doctor'> = async ({ core }) => ({
   findings: [
     ...hostFindings(core.env.native, core.env.paths.home),
     ok('covet-init', `pid ${core.init.pid}`),
+    ...(core.init.isService ? await serviceFindings() : []),
     ...stateProblem(core),
     ownCopy(core),
     ...safeMode(core),

@@ -1,7 +1,7 @@
 /**
  * The test's side of the load process: `LoadProcess.start()`, then `begin(options)` for each client. Whoever starts one closes it.
  */
-import { fork, type ChildProcess } from 'node:child_process';
+import { spawn, type ChildProcess } from 'node:child_process';
 import { once } from 'node:events';
 import { join } from 'node:path';
 import { repositoryRoot } from '../promises/root.ts';
@@ -26,13 +26,11 @@ export class LoadProcess {
   #ids = 0;
   #failure: Error | null = null;
 
-  static async start(): Promise<LoadProcess> {
+  /** `prefix` runs it: in another network, for one. */
+  static async start(prefix: readonly string[] = []): Promise<LoadProcess> {
     const root = repositoryRoot();
-    const child = fork(join(root, 'test/load/child.ts'), {
-      cwd: root,
-      execArgv: ['--import', 'tsx'],
-      stdio: ['ignore', 'inherit', 'inherit', 'ipc'],
-    });
+    const [program, ...args] = [...prefix, process.execPath, '--import', 'tsx', join(root, 'test/load/child.ts')];
+    const child = spawn(program, args, { cwd: root, stdio: ['ignore', 'inherit', 'inherit', 'ipc'] });
     await once(child, 'message');
     return new LoadProcess(child);
   }

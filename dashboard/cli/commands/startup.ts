@@ -112,6 +112,10 @@ function unit(scope: Scope, hardened: boolean): string {
   if (scope === 'system' && process.getuid!() !== 0)
     throw new CovetError('COVET_ERR_SYSTEMD', { reason: 'a unit of the machine needs root: use sudo, or `--user`' });
   const paths = callerPaths();
+  if (/["'\\$]/.test(paths.home)) {
+    const reason = `systemd takes no quotes, backslashes and dollars in a program's path, got the home ${paths.home}: set COVET_HOME to another`;
+    throw new CovetError('COVET_ERR_SYSTEMD', { reason });
+  }
   const apps = readWantedApps(paths);
   if (hardened) requireReach(scope, apps);
   prepareHome(paths);
@@ -130,7 +134,7 @@ function unit(scope: Scope, hardened: boolean): string {
     env: unitEnv(),
     stopTimeoutMs: apps.stopTimeoutMs,
     hardened,
-    writable: [],
+    writable: hardened ? [...new Set(apps.written.map(({ path }) => path))] : [],
     needsPrivilegedPorts: apps.needsPrivilegedPorts,
   });
 }
@@ -144,20 +148,26 @@ function unitEnv(): Record<string, string> {
 }
 
 /** Throws COVET_ERR_SYSTEMD naming each path of an app that the sandbox would not reach. */
-function requireReach(scope: Scope, { needed, withUser }: WantedApps): void {
+function requireReach(scope: Scope, { needed, written, withUser }: WantedApps): void {
   const problems = [
     ...(scope === 'user' ? ['a user of its own can only be had from the machine: leave out `--user`'] : []),
     ...((process.env['COVET_HOME'] ?? '') === '' ? [] : ['its user owns only the folders that systemd makes: leave COVET_HOME unset']),
     ...withUser.map((app) => `${app}: it runs as a user of its own (\`uid\`), which takes root`),
-    ...[...needed, { app: 'covet-pm', what: 'node', path: process.execPath }].flatMap(({ app, what, path }) => {
-      const why = unreachable(path);
-      return why === null ? [] : [`${app}: its ${what} ${path} ${why}`];
-    }),
+    ...[...needed, { app: 'covet-pm', what: 'node', path: process.execPath }].flatMap((each) => problemOf(each, false)),
+    ...written.flatMap((each) => problemOf(each, true)),
   ];
   if (problems.length > 0)
     throw new CovetError('COVET_ERR_SYSTEMD', {
       reason: ['a hardened unit would break what runs; nothing was changed:', ...problems].join('\n'),
     });
+}
+
+function problemOf(
+  { app, what, path }: { readonly app: string; readonly what: string; readonly path: string },
+  isWritten: boolean,
+): string[] {
+  const why = unreachable(path, isWritten);
+  return why === null ? [] : [`${app}: its ${what} ${path} ${why}`];
 }
 
 function requireSystemd(scope: Scope, otherwise: string): void {
