@@ -16,8 +16,8 @@ export interface ServerRecord {
   listener: string | null;
   isListening: boolean;
   isLent: boolean;
-  /** By slot, those that it accepts for beside its own; see stand-in.ts. */
-  readonly standIns: Map<number, ListeningHandle>;
+  /** By slot and half, the sockets that it accepts from beside its own; see stand-in.ts. */
+  readonly standIns: Map<string, ListeningHandle>;
   readonly connections: ConnectionList<Connection>;
 }
 

@@ -10,6 +10,7 @@ import { Listener, type Half } from '../listeners/listener.ts';
 import { judge, type Refusal } from '../listeners/registry.ts';
 import type { Taker } from '../listeners/stand-ins.ts';
 import { CovetError } from '../protocol/errors.ts';
+import type { SlotState } from '../protocol/states.ts';
 import type { LendReply, LendRequest, StandInNotice } from '../protocol/worker-wire.ts';
 import type { Slot } from '../slots/slot.ts';
 import type { WorkerHandle } from '../slots/worker-handle.ts';
@@ -173,6 +174,8 @@ export class Lending {
       halfOf: (generation: number) => app.generations.get(generation)?.half ?? null,
       isTaking: (generation: number, slot: number) => app.generations.get(generation)?.slots.get(slot)?.state === 'ready',
       tellStandIn: (taker: Taker, notice: StandInNotice, fds: readonly number[]) => this.#tellStandIn(taker, notice, fds),
+      isHeld: (slot: number, half: Half) =>
+        [...app.generations.values()].some((each) => each.half === half && isHolding(each.slots.get(slot)?.state)),
       isOnTrial: (generation: number, slot: number) => app.host.trials.isOn(app.generations.get(generation)?.slots.get(slot)),
       onCondition: (listener: Listener, from: Listener['condition'], reason: string) =>
         events.announce({ type: 'listener.changed', app: app.name, listener: listener.key, from, to: listener.condition, reason }),
@@ -188,4 +191,9 @@ export class Lending {
     };
     return new Listener(env, init, owner, address, ordinal);
   }
+}
+
+/** It has a worker, or is to have one. */
+function isHolding(state: SlotState | undefined): boolean {
+  return state !== undefined && state !== 'exited' && state !== 'failed';
 }

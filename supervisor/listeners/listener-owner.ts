@@ -18,6 +18,8 @@ export interface ListenerOwner {
   isTaking(generation: number, slot: number): boolean;
   /** Has a worker accept, or stop accepting, for a slot that has none. False when it cannot. */
   tellStandIn(taker: Taker, notice: StandInNotice, fds: readonly number[]): boolean;
+  /** Whether a worker has that slot's socket on that half, or one is about to. */
+  isHeld(slot: number, half: Half): boolean;
   /** Whether it runs code that nobody has tried yet: then it gets connections only when no other can take them. */
   isOnTrial(generation: number, slot: number): boolean;
   onCondition(listener: Listener, from: ListenerCondition, reason: string): void;

@@ -16,7 +16,7 @@ import { Attendance } from './attendance.ts';
 import type { ListenerOwner } from './listener-owner.ts';
 import { Refusal } from './refusal.ts';
 import { Sockets, type Half } from './sockets.ts';
-import { StandIns, type Taker } from './stand-ins.ts';
+import { StandIns, unheld, untaken, type Taker } from './stand-ins.ts';
 
 export type { Half } from './sockets.ts';
 
@@ -51,8 +51,9 @@ export class Listener {
     this.address = address;
     this.ordinal = ordinal;
     this.#refusal = new Refusal(env, owner.whenDown === 'refuse' ? 0 : owner.queueMs, (reason) => void this.refuse(reason));
-    this.#standIns = new StandIns((taker, slot, fd) => {
-      const notice = { t: fd === null ? 'standDown' : 'standIn', listener: this.key, slot, backlog: this.#sockets?.backlog ?? 0 } as const;
+    this.#standIns = new StandIns((taker, { slot, half }, fd) => {
+      const t = fd === null ? 'standDown' : 'standIn';
+      const notice = { t, listener: this.key, slot, half, backlog: this.#sockets?.backlog ?? 0 } as const;
       return owner.tellStandIn(taker, notice, fd === null ? [] : [fd]);
     });
   }
@@ -265,10 +266,12 @@ export class Listener {
     return this.#onHalf().filter(({ generation, slot }) => this.#owner.isTaking(generation, slot));
   }
 
-  /** The kernel's program leaves out the sockets of slots without a worker; its hash does not. */
   #standIn(): void {
-    if (this.#sockets?.dispatch === 'hash' && this.address.kind === 'tcp')
-      this.#standIns.update(this.#takers(), this.#sockets.ofHalf(this.#half));
+    if (this.#sockets === null || this.address.kind !== 'tcp') return;
+    const takers = this.#takers();
+    const halves = [this.#sockets.ofHalf(0), this.#sockets.ofHalf(1)] as const;
+    const isHeld = (slot: number, half: Half): boolean => this.#owner.isHeld(slot, half);
+    this.#standIns.update(takers, this.dispatch === 'bpf' ? unheld(halves, isHeld) : untaken(halves[0], takers));
   }
 
   /** Who listens on the live half, ready or not yet. */

@@ -142,14 +142,15 @@ export type LendReply =
 export type PeerNotice = { readonly t: 'heir' } | { readonly t: 'inherit' };
 
 /**
- * Supervisor → worker, on the hand-off: with the listening socket of a slot that has no worker, accept from it too; without a descriptor,
- * stop, for that slot has a worker again. Only where the kernel's hash picks among the sockets. A worker that has no server there, or
- * drains, drops it.
+ * Supervisor → worker, on the hand-off: with a listening socket that has no worker of its own, accept from it too; without a descriptor,
+ * stop, for it has one again. A worker that has no server there, or drains, drops it.
  */
 export interface StandInNotice {
   readonly t: 'standIn' | 'standDown';
   readonly listener: string;
+  /** Whose socket it is, on which half. */
   readonly slot: number;
+  readonly half: 0 | 1;
   readonly backlog: number;
 }
 

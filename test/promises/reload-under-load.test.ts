@@ -65,7 +65,11 @@ describe('reload with the mechanism off', { concurrency: 3, ...control }, () => 
   const kinds = ['http.cjs', 'https.cjs', 'http2.cjs', 'h2c.cjs', 'ws-echo.cjs', 'sse.cjs'];
   for (const row of ROWS.filter(({ app }) => ALL || kinds.includes(app))) {
     test(`the clients of ${row.app} see it when nothing flips and nothing drains`, async (t) => {
-      const served = await Served.start(t, { app: row.app, ...kindOf(row), env: { COVET_TEST_FAULT: 'no-flip,no-drain,no-hand-over' } });
+      const served = await Served.start(t, {
+        app: row.app,
+        ...kindOf(row),
+        env: { COVET_TEST_FAULT: 'no-flip,no-drain,no-hand-over,no-stand-in' },
+      });
       await assertAllLose(served, row.clients);
     });
   }

@@ -28,7 +28,7 @@ test('told again, nothing changes; told to stand down, it accepts no more and th
   const { worker, port, listener, fd, supervisor } = await standIn(t, 'closes-on-request.cjs');
   tell(worker, listener, fd);
   assert.match(await ask(port), new RegExp(`of ${worker.process.pid}$`));
-  worker.sendPeer({ t: 'standDown', listener, slot: SLOT, backlog: BACKLOG });
+  worker.sendPeer({ t: 'standDown', listener, slot: SLOT, half: 0, backlog: BACKLOG });
   await assertNobodyAccepts(worker, { fd, port });
   const successor = supervisor.spawn(fixture('worker/closes-on-request.cjs'), { slot: 2, env: { PORT: '0' } });
   tell(successor, (await successor.until('listening')).listener, fd);
@@ -78,7 +78,7 @@ async function standIn(t: TestContext, script: string, env: Record<string, strin
 }
 
 function tell(worker: Worker, listener: string, fd: number): void {
-  worker.sendPeer({ t: 'standIn', listener, slot: SLOT, backlog: BACKLOG }, fd);
+  worker.sendPeer({ t: 'standIn', listener, slot: SLOT, half: 0, backlog: BACKLOG }, fd);
 }
 
 /** As covet-init makes one: it outlives whoever accepts from it. */
