@@ -69,6 +69,7 @@ describe('reload with the mechanism off', { concurrency: 3, ...control }, () => 
         app: row.app,
         ...kindOf(row),
         env: { COVET_TEST_FAULT: 'no-flip,no-drain,no-hand-over,no-stand-in' },
+        config: row.unix === true ? { env: { LATE_MS: '100' } } : {},
       });
       // Of one socket that all accept from, connections wait for whoever is left: only those that are kept can be lost.
       await assertAllLose(served, row.unix === true ? row.clients.filter(({ client }) => client !== 'reconnect') : row.clients);
