@@ -20,7 +20,12 @@ Status Init::openService() {
   // In place of another covet-init: it goes on with that one's supervisor.
   if (options_.stateFd >= 0) return {};
   Status taken = takeBack(given);
-  if (taken.ok()) return {};
+  if (taken.ok()) {
+    for (NamedFd& entry : given) {
+      if (entry.fd && !groups_.activate(std::move(entry.fd))) say("The socket \"%s\" of the service manager is neither a stream's nor a datagram's, ignoring.", entry.name.c_str());
+    }
+    return {};
+  }
   // Half of it would be worse than nothing: sockets that nobody knows of would go on taking connections.
   say("What the service manager kept cannot be taken over: %s (%s). Everything of it is ended.", taken.error().text(), taken.error().name());
   for (const NamedFd& entry : given) service_.letGo(entry.name);

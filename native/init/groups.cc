@@ -91,6 +91,7 @@ std::optional<Group> groupOf(const Message& told) {
   group.backlog = static_cast<int>(*backlog);
   group.halves = static_cast<int>(*halves);
   group.isReusable = told.number("reuse", 0, 1).value_or(0) == 1;
+  group.isShared = told.number("shared", 0, 1).value_or(0) == 1;
   if (group.family == AF_UNIX) {
     group.path = pathOf(told);
     return group.path ? std::optional(std::move(group)) : std::nullopt;
@@ -115,7 +116,8 @@ Status Groups::listen(const Message& request) {
   if (groups_.contains(key)) return SysError{EEXIST, "listen"};
   if (groups_.size() >= GROUPS_MAX) return SysError{ENOSPC, "listen"};
   group.backlog = static_cast<int>(*backlog);
-  Status made = group.family == AF_UNIX ? listenUnixGroup(request, group, *asker) : listenInet(request, group, *asker);
+  const Activated* activated = findActivated(request, group);
+  Status made = activated != nullptr ? listenActivated(*activated, group, *asker) : group.family == AF_UNIX ? listenUnixGroup(request, group, *asker) : listenInet(request, group, *asker);
   if (!made.ok()) return made;
   tellListening(request.id, groups_.emplace(std::move(key), std::move(group)).first->second);
   return {};
@@ -142,7 +144,7 @@ void Groups::tellListening(uint64_t id, const Group& group) {
   bool hasPort = group.family != AF_UNIX;
   reply.add("port", hasPort ? group.address.port() : 0).add("halves", group.halves).add("a", 0);
   reply.add("b", group.halves == 2 ? 1 : -1).add("guard", group.halves == 2 ? 2 : -1);
-  reply.add("family", familyName(group)).add("host", group.host);
+  reply.add("family", familyName(group)).add("host", group.host).add("shared", group.isShared);
   const auto& members = group.members;
   if (group.halves == 2) link_.send(reply.take(), {members[0].fd.get(), members[1].fd.get(), members[2].fd.get()});
   else link_.send(reply.take(), {members[0].fd.get()});
@@ -154,7 +156,7 @@ Status Groups::append(const Message& request) {
   if (!asker) return invalid("append");
   if (found == groups_.end()) return SysError{ENOENT, "append"};
   Group& group = found->second;
-  if (group.family == AF_UNIX) return SysError{EOPNOTSUPP, "append"};
+  if (group.family == AF_UNIX || group.isShared) return SysError{EOPNOTSUPP, "append"};
   // Asked twice, answered alike: a slot has one pair.
   if (indexOf(group, asker->slot, 0) < 0 && indexOf(group, asker->slot, 1) < 0) {
     if (Status made = appendMembers(group, *asker); !made.ok()) return made;
@@ -193,7 +195,7 @@ Status Groups::drop(const Message& request) {
   if (!slot) return invalid("drop");
   if (found == groups_.end()) return SysError{ENOENT, "drop"};
   // Elsewhere it would renumber the others, or end the one socket of all.
-  if (found->second.type != SOCK_DGRAM) return SysError{EOPNOTSUPP, "drop"};
+  if (found->second.type != SOCK_DGRAM || found->second.isShared) return SysError{EOPNOTSUPP, "drop"};
   std::erase_if(found->second.members, [&](const Member& member) { return member.slot == *slot; });
   link_.send(Writer("ok", request.id).take());
   return {};
@@ -217,6 +219,7 @@ void Groups::tell(PacketSink& to, uint64_t id) const {
     text.add("dual", group.address.isDual).add("backlog", group.backlog).add("halves", group.halves);
     if (group.type == SOCK_DGRAM) text.add("reuse", group.isReusable);
     if (group.path) tellPath(text, *group.path);
+    if (group.isShared) text.add("shared", 1);
     text.add("note", group.note);
     to.send(text.take());
     for (size_t index = 0; index < group.members.size(); index++) {

@@ -3,6 +3,7 @@
 // taken from the middle, and a group ends as a whole. Each slot has a socket for each half; the guard, listened last of the first three
 // and never lent, is the one member through which programs are attached later, the lent ones being locked.
 // A UDP group has one socket a slot and no program: the kernel hashes, an index means nothing, and a slot's socket may be dropped.
+// A service manager may have opened an address before (socket activation): then that one socket is its group's only member, lent to every slot.
 // Policy-free: what may be listened on, and by whom, was decided by the supervisor.
 #pragma once
 
@@ -32,11 +33,21 @@ struct Member {
   int half;  // 0, 1: who asked first has the first of a pair; -1: the guard
 };
 
+// A socket that a service manager gave. It outlives its group, and is no less open when no group has it.
+struct Activated {
+  Fd fd;
+  int family, type;
+  std::string host;  // of an internet address
+  uint16_t port = 0;
+  std::string path;  // of a Unix socket's
+};
+
 struct Group {
   int family = 0;  // AF_INET, AF_INET6, AF_UNIX
   int type = SOCK_STREAM;  // SOCK_DGRAM: UDP
   std::string host;
   InetAddress address;
+  bool isShared = false;    // one socket for all slots, given by a service manager
   bool isReusable = false;  // UDP: the app set SO_REUSEADDR
   int backlog = 0;
   int halves = 1;
@@ -50,6 +61,9 @@ class Groups {
   explicit Groups(Link& link) : link_(link) {}
   ~Groups() { closeAll(); }
 
+  // What a service manager opened; anything but a listening stream socket or a bound datagram socket is let go. False then.
+  bool activate(Fd socket);
+
   // Each answers its request on the link, when it succeeded.
   Status listen(const Message& request);
   Status append(const Message& request);
@@ -61,17 +75,22 @@ class Groups {
   void tell(PacketSink& to, uint64_t id) const;
   Status restore(const Message& told, const std::vector<int>& fds);
   size_t packets() const;
+  // For a covet-init that takes this one's place; a hello does not tell them.
+  void storeActivated(PacketSink& to) const;
 
   // Removes the socket files; the sockets close with the process.
   void closeAll();
 
  private:
+  Status listenActivated(const Activated& socket, Group& group, Asker asker);
+  const Activated* findActivated(const Message& request, const Group& group) const;
   Status listenInet(const Message& request, Group& group, Asker asker);
   void tellListening(uint64_t id, const Group& group);
   void tellAppended(uint64_t id, const Group& group, Asker asker);
 
   Link& link_;
   std::map<std::string, Group> groups_;
+  std::vector<Activated> activated_;
 };
 
 }  // namespace covet

@@ -117,6 +117,7 @@ void Init::store(StateWriter& to, uint64_t replyId) const {
   self.add("reply", static_cast<int64_t>(replyId));
   addArguments(self, "fallback", fallback_);
   to.send(self.take(), {link_.fd(), supervisorPidfd_.get(), lock_.get()});
+  groups_.storeActivated(to);
   storeHeld(to);
   fdStore_.tell(to);
 }
@@ -146,6 +147,7 @@ Status Init::restore(const std::vector<StateLine>& lines) {
     else if (message.verb == "note") notes_.restore(message);
     else if (message.verb == "group" || message.verb == "member") restored = groups_.restore(message, fds);
     else if (message.verb == "worker") restored = workers_.restore(message, fds);
+    else if (message.verb == "activated" && fds.size() == 1) groups_.activate(Fd(fds[0]));
     else fdStore_.restore(message, fds);
     if (!restored.ok()) return restored;
   }

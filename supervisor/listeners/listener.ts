@@ -267,7 +267,7 @@ export class Listener {
   }
 
   #standIn(): void {
-    if (this.#sockets === null || this.address.kind !== 'tcp') return;
+    if (this.#sockets === null || this.address.kind !== 'tcp' || this.dispatch === 'shared') return;
     const takers = this.#takers();
     const halves = [this.#sockets.ofHalf(0), this.#sockets.ofHalf(1)] as const;
     const isHeld = (slot: number, half: Half): boolean => this.#owner.isHeld(slot, half);

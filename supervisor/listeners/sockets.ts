@@ -72,7 +72,7 @@ export class Sockets {
     const asked = { ...request, ...addressFields(order) };
     const { fields, fds } = await init.request('listen', asked);
     const address = addressOf(order.address, fields);
-    const dispatch = address.kind === 'unix' ? 'shared' : fds[1] === undefined ? 'hash' : 'bpf';
+    const dispatch = isShared(address, fields) ? 'shared' : fds[1] === undefined ? 'hash' : 'bpf';
     const sockets = new Sockets(env, init, { group, backlog, address, dispatch, fields: { ...asked, ...fields } });
     // A member of the group that is never lent: the program is attached through it.
     if (fds[2] !== undefined) sockets.#guard = { fd: fds[2], index: Number(fields['guard']) };
@@ -84,7 +84,7 @@ export class Sockets {
   static adopt(env: Env, init: InitClient, held: HeldGroup): Sockets {
     lastGroup = Math.max(lastGroup, readGroupKey(held.key)?.count ?? 0);
     const { address } = readGroup(held);
-    const dispatch = address.kind === 'unix' ? 'shared' : held.fields['halves'] === '2' ? 'bpf' : 'hash';
+    const dispatch = isShared(address, held.fields) ? 'shared' : held.fields['halves'] === '2' ? 'bpf' : 'hash';
     const sockets = new Sockets(env, init, {
       group: held.key,
       backlog: Number(held.fields['backlog']),
@@ -254,6 +254,11 @@ function addressFields({ address, useBpf, uid, gid }: SocketsOrder): Record<stri
 function addressOf(asked: Address, fields: Readonly<Record<string, string>>): Address {
   if (asked.kind === 'unix') return asked;
   return { ...asked, host: fields['host'] ?? asked.host, port: Number(fields['port']), dual: asked.dual && fields['family'] !== 'tcp4' };
+}
+
+/** One socket for all: of a path, or opened by a service manager. */
+function isShared(address: Address, fields: Readonly<Record<string, string>>): boolean {
+  return address.kind === 'unix' || fields['shared'] === '1';
 }
 
 /** What says that the file at a path is still the socket that was bound there. */

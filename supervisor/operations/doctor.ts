@@ -74,6 +74,8 @@ function apps(core: SupervisorCore): DoctorFinding[] {
 
 /** Why a listener is not as on other hosts. */
 function because({ config }: App, listener: Listener): string {
+  if (listener.dispatch === 'shared' && listener.address.kind !== 'unix')
+    return " (a socket of the service manager's: one queue for all workers, so a hung one is not left out, and clients wait where others would be refused)";
   if (listener.dispatch !== 'hash' || listener.address.kind === 'udp') return '';
   return config.reuseportBpf === 'off' ? ' (reuseportBpf: off)' : ' (the kernel refuses the program)';
 }

@@ -160,6 +160,40 @@ describe('under systemd', { skip: isAgain ? 'shown by the first run' : (missing 
     await allOnline(machine);
   });
 
+  test('a socket of systemd is lent to every worker: nothing is lost by a reload, by a death, or while the app is stopped', async () => {
+    const port = PORT + 4;
+    writeFileSync(join(machine.root, 'etc/systemd/system/covet-pm.socket'), `[Socket]\nListenStream=${port}\n`);
+    await machine.ok('systemctl', 'daemon-reload');
+    await machine.ok('systemctl', 'stop', 'covet-pm');
+    await machine.ok('systemctl', 'start', 'covet-pm.socket');
+    await machine.ok('systemctl', 'start', 'covet-pm');
+    await machine.ok('env', `PORT=${port}`, 'covet-pm', 'start', '/opt/apps/http.cjs', '--name', 'given', '-i', '2');
+    const { listeners } = await machine.json('describe', 'given');
+    assert.deepEqual(
+      listeners.map(({ listener, dispatch }) => ({ listener, dispatch })),
+      [{ listener: `tcp://[::]:${port}`, dispatch: 'shared' }],
+    );
+    const load = await LoadProcess.start(machine.inNetwork);
+    try {
+      const clients = await load.begin({ kind: 'reconnect', target: { host: '127.0.0.1', port }, connections: 8 });
+      await machine.ok('covet-pm', 'reload', 'given');
+      await kill(machine, ['init', 'supervisor']);
+      await machine.ok('covet-pm', 'stop', 'given');
+      await machine.ok('covet-pm', 'start', 'given');
+      await clients.more(20);
+      const { lost, lostBy, examples } = await clients.stop();
+      assert.equal(lost, 0, JSON.stringify({ lostBy, examples }));
+    } finally {
+      await load.close();
+    }
+    await machine.ok('covet-pm', 'delete', 'given');
+    await machine.ok('systemctl', 'stop', 'covet-pm', 'covet-pm.socket');
+    await machine.ok('rm', '/etc/systemd/system/covet-pm.socket');
+    await machine.ok('systemctl', 'daemon-reload');
+    await machine.ok('systemctl', 'start', 'covet-pm');
+    await allOnline(machine);
+  });
+
   test('a boot brings back what was wanted, and leaves what was stopped', async () => {
     await machine.ok('covet-pm', 'stop', 'counts');
     await machine.reboot();
