@@ -75,7 +75,8 @@ describe('logs', () => {
   });
 
   test('`logs -f` and `events -f` go on with the next supervisor: no line is missing, none is there twice', async (t) => {
-    const config = { instances: 1, logs: { bytesMax: 100_000, filesMax: 100 } };
+    // Slowly: a reader that does not keep up is told that lines are left out.
+    const config = { instances: 1, logs: { bytesMax: 20_000, filesMax: 100 }, env: { LINES: '5' } };
     const served = await Served.start(t, { app: 'counts.cjs', config, env: { COVET_TEST_FAULT: 'no-safe-mode' } });
     const { home } = served;
     const logs = new Output(home.spawn(['logs', 'web', '-f', '--lines', '0']));
@@ -102,6 +103,7 @@ describe('logs', () => {
     const shown = numbersOf(logs.lines);
     assert.deepEqual(shown, written.slice(written.indexOf(shown[0]!)).slice(0, shown.length));
     assert.match(logs.stderr, /^The supervisor was replaced; following the next one\.$/m);
+    assert.doesNotMatch(logs.stderr, /left out/);
     const seqs = events.lines.map((line) => (JSON.parse(line) as CovetEvent).seq);
     assert.ok(
       seqs.every((seq, i) => i === 0 || seq === 1 || seq === seqs[i - 1]! + 1),

@@ -111,8 +111,17 @@ async function following(isFollowing: boolean, quiet: boolean, use: (client: Cli
 }
 
 async function printAll<T>(items: Subscription<T>, show: (item: T) => void, noun: string): Promise<void> {
-  for await (const item of items) show(item);
-  if (items.dropped > 0) say(`${items.dropped} ${noun} were left out: this terminal did not keep up.\n`);
+  let told = 0;
+  const tellDropped = (): void => {
+    if (items.dropped > told) say(`${items.dropped - told} ${noun} were left out: this terminal did not keep up.\n`);
+    told = items.dropped;
+  };
+  for await (const item of items) {
+    // Where they are missing, not at an end that Ctrl-C never comes to.
+    tellDropped();
+    show(item);
+  }
+  tellDropped();
 }
 
 function upTo(option: string, max: number): (text: string) => number {
