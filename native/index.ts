@@ -43,8 +43,11 @@ export interface LogCopier {
   openStream(id: number, path: string, options: { maxBytes: number; files: number; timestamps: boolean; stallMs: number }): void;
   /** What the stream's pipes hold now is still written; its sources are let go without onSourceEnd. */
   closeStream(id: number): void;
-  /** The read end of a worker's pipe; the copier keeps a duplicate and closes it at EOF. Throws EBADF when it is not a pipe, EMFILE. */
-  addSource(streamId: number, sourceId: number, fd: number): void;
+  /**
+   * The read end of a worker's pipe; the copier keeps a duplicate and closes it at EOF. `label` comes before each line, behind its time.
+   * Throws EBADF when it is not a pipe, EMFILE.
+   */
+  addSource(streamId: number, sourceId: number, fd: number, label?: string): void;
   /** Resolves when everything now in the stream's pipes is in its file, or was given up. Rejects with ECANCELED at close(). */
   flush(streamId: number): Promise<void>;
   /** Opens the files again by name (an outside logrotate moved them). */

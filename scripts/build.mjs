@@ -20,7 +20,8 @@ const common = {
   bundle: true,
   platform: 'node',
   target: 'node20.19',
-  define: { COVET_VERSION: JSON.stringify(manifest.version) },
+  // pidusage asks getconf(1); an image without a shell has none, and its defaults do.
+  define: { COVET_VERSION: JSON.stringify(manifest.version), 'process.env.PIDUSAGE_SILENT': '"1"' },
   logLevel: 'warning',
 };
 /** CommonJS that `import`s inside ESM bundles may still call require(). */

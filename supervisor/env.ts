@@ -4,6 +4,7 @@
  */
 import { native, type Native } from '../native/index.ts';
 import { pathsOf, type Paths } from './protocol/paths.ts';
+import { logFormatOf, type LogFormat } from './own-words.ts';
 import type { Ms } from './protocol/units.ts';
 
 export interface Timer {
@@ -25,6 +26,8 @@ export interface Env {
   /** The node that runs the supervisor, and its apps unless they name another. */
   readonly node: string;
   readonly version: string;
+  /** Of a foreground's stdout and stderr. */
+  readonly logFormat: LogFormat;
   /**
    * Switches that take a mechanism away, so that a test can show that it is what keeps the promise: no-flip, no-drain, no-hand-over,
    * no-stand-in, no-trial, no-adoption, no-safe-mode.
@@ -52,6 +55,7 @@ export function realEnv(variables: NodeJS.ProcessEnv = process.env): Env {
     uid: process.getuid!(),
     node: process.execPath,
     version: COVET_VERSION,
+    logFormat: logFormatOf(variables),
     faults,
     reach(point) {
       if (faults.has(`die@${point}`)) process.kill(process.pid, 'SIGKILL');

@@ -3,6 +3,7 @@
  */
 import { EventEmitter } from 'node:events';
 import type { Env } from './env.ts';
+import { say } from './own-words.ts';
 import type { CovetEvent, EventBody } from './protocol/events.ts';
 
 /** Kept in memory, for `events --last` and `describe`; ~300 bytes each. */
@@ -38,9 +39,7 @@ export class EventLog extends EventEmitter<{ event: [CovetEvent] }> {
       try {
         listener.call(this, event);
       } catch (error) {
-        process.stderr.write(
-          `covet-pm: a listener of ${event.type} threw, ignoring: ${error instanceof Error ? error.stack : String(error)}\n`,
-        );
+        say(this.#env, `a listener of ${event.type} threw, ignoring: ${error instanceof Error ? error.stack : String(error)}`);
       }
     }
   }

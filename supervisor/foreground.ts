@@ -5,6 +5,7 @@
  */
 import { constants } from 'node:os';
 import { tellEnds } from './foreground-words.ts';
+import { appLine, ownLine } from './own-words.ts';
 import { startApp } from './operations/start.ts';
 import { Outlet } from './outlet.ts';
 import { EXIT } from './protocol/errors.ts';
@@ -26,21 +27,22 @@ export async function runForeground(core: SupervisorCore, text: string): Promise
     // Once its end is dealt with as any other.
     queueMicrotask(() => void core.stopAll('its work is done'));
   });
-  const say = (words: string): void => void process.stderr.write(`covet-pm: ${words}\n`);
+  const { env: host } = core;
+  const tell = (words: string): void => void process.stderr.write(`${ownLine(host, words, config.name)}\n`);
   // As a program that SIGPIPE ends: `run app.js | head` is over when head is. Its app drains first.
   let hasReader = true;
   const onGone = (): void => {
     hasReader = false;
     void core.stopAll('nobody reads its output any more');
   };
-  const outlets = { out: new Outlet('stdout', process.stdout, say, onGone), err: new Outlet('stderr', process.stderr, say, onGone) };
-  const told = tellEnds(core, config.name, (words) => isDone || outlets.err.line(`covet-pm: ${words}`));
+  const outlets = { out: new Outlet('stdout', process.stdout, tell, onGone), err: new Outlet('stderr', process.stderr, tell, onGone) };
+  const told = tellEnds(core, config.name, (words) => isDone || outlets.err.line(ownLine(host, words, config.name)));
   // Its log files are open by then, and nothing is in them yet: a worker's first state comes before its first word.
   let isFollowed = false;
   core.events.on('event', (event) => {
     if (isFollowed || event.type !== 'slot.changed' || event.app !== config.name) return;
     isFollowed = true;
-    core.logs.follow(config.name, ['out', 'err'], ({ stream, line }) => outlets[stream].line(line));
+    core.logs.follow(config.name, ['out', 'err'], ({ stream, line }) => outlets[stream].line(appLine(host, config.name, stream, line)));
   });
   const ended = new Promise<void>((resolve) => {
     core.events.on(
@@ -62,7 +64,7 @@ export async function runForeground(core: SupervisorCore, text: string): Promise
     // What the app said last comes before what is said of it.
     await core.logs.tellAll(config.name);
     await told();
-    if (!wasSignalled && !isDone) say((error as Error).message);
+    if (!wasSignalled && !isDone) tell((error as Error).message);
   }
   // An app at rest says no more: its end is told already, or it never was started.
   if ((core.apps.get(config.name)?.plan.phase ?? 'stopped') !== 'stopped') await ended;

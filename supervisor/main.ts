@@ -9,6 +9,7 @@ import { binary, packageRoot } from '../native/index.ts';
 import { realEnv } from './env.ts';
 import { runForeground } from './foreground.ts';
 import { InitError } from './init/init-client.ts';
+import { logFormatOf, say, sayForNode } from './own-words.ts';
 import { warmSpawn } from './slots/spawn.ts';
 import { markCurrent } from './state/versions.ts';
 import { SupervisorCore } from './supervisor.ts';
@@ -20,6 +21,7 @@ const SUCCESSOR_WAIT_MS = 10_000;
 
 async function main(): Promise<void> {
   const env = realEnv();
+  if (env.logFormat === 'json') sayForNode(env);
   // node marks descriptors close-on-exec only up to the first hole; what we inherited must not reach the workers.
   env.native.setCloexecFrom(INIT_FD);
   const core = new SupervisorCore(env, INIT_FD);
@@ -95,6 +97,7 @@ async function replaceInit({ init, logs }: SupervisorCore): Promise<void> {
 }
 
 main().catch((error: Error) => {
-  process.stderr.write(`covet-pm: the supervisor could not start: ${error.message}\n${error.stack}\n`);
+  const speaker = { logFormat: logFormatOf(process.env), wallClock: () => new Date() };
+  say(speaker, `the supervisor could not start: ${error.message}\n${error.stack}`);
   process.exit(1);
 });

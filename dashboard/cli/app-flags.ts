@@ -46,6 +46,7 @@ export const APP_FLAGS: readonly AppFlag[] = [
   { flags: '--gid <gid>', field: 'gid', read: number },
   { flags: '--nofile <count>', field: 'noFileMax', read: number },
   { flags: '--timestamps', field: 'logs.timestamps' },
+  { flags: '--log-slots', field: 'logs.slots' },
   { flags: '--log-bytes <bytes>', field: 'logs.bytesMax', read: number },
   { flags: '--log-files <count>', field: 'logs.filesMax', read: number },
   { flags: '--no-compile-cache', field: 'compileCache', value: false },

@@ -14,11 +14,18 @@ export const EXIT_INTERRUPTED = 128 + 2;
 export interface FailureOptions {
   readonly json?: boolean | undefined;
   readonly noColour?: boolean | undefined;
+  /** Of `run`, whose stderr has nothing else. */
+  readonly asLogLine?: boolean | undefined;
 }
 
 /** Says what went wrong and gives the exit code. */
-export function fail(error: unknown, { json = false, noColour = false }: FailureOptions): number {
+export function fail(error: unknown, { json = false, noColour = false, asLogLine = false }: FailureOptions): number {
   const known = error instanceof CovetError ? error : internal(error);
+  if (asLogLine) {
+    const line = { time: new Date().toISOString(), app: null, slot: null, stream: 'covet', message: known.message };
+    say(`${JSON.stringify(line)}\n`);
+    return known.exitCode;
+  }
   if (json) {
     const failure = known.cause as Partial<RpcFailure> | undefined;
     try {

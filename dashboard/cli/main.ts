@@ -29,9 +29,10 @@ export async function runCli(argv: readonly string[]): Promise<number> {
     return Number(process.exitCode ?? 0);
   } catch (error) {
     if (error instanceof Said) return error.exitCode;
-    const code = fail(error, invocation);
+    const isRun = rest[0] === 'run';
+    const code = fail(error, { ...invocation, asLogLine: isRun && / --log-format[ =]json\b/.test(rest.join(' ')) });
     /* The other codes are the app's own there. */
-    return rest[0] === 'run' && code === EXIT.failed ? EXIT.runFailed : code;
+    return isRun && code === EXIT.failed ? EXIT.runFailed : code;
   }
 }
 

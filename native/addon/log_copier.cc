@@ -111,11 +111,12 @@ Napi::Value LogCopier::addSource(const Napi::CallbackInfo& info) {
   int stream = openStreamId(args, args[0]);
   int id = static_cast<int>(args.integer(args[1], "sourceId", 0, INT_MAX_VALUE));
   int fd = args.descriptor(args[2], "fd");
+  std::string label = info.Length() > 3 ? args.textWithoutNul(args[3], "label") : std::string();
   if (!args.ok() || !isOpen(env)) return env.Undefined();
   if (Result<size_t> pipe = pipeCapacity(fd); !pipe.ok()) return throwErrno(env, pipe.error());
   Result<Fd> copy = duplicate(fd);
   if (!copy.ok()) return throwErrno(env, copy.error());
-  thread_.addSource(stream, id, std::move(*copy));
+  thread_.addSource(stream, id, std::move(*copy), std::move(label));
   return env.Undefined();
 }
 

@@ -174,6 +174,7 @@ void LogCopyThread::carryOut(AddSource& command) {
   source.id = command.id;
   source.stream = &found->second;
   source.pipe = std::move(command.pipe);
+  source.label = std::move(command.label);
   found->second.sources.insert(key);
   enqueue(source);
 }

@@ -16,6 +16,7 @@
 #include <map>
 #include <mutex>
 #include <set>
+#include <string>
 #include <string_view>
 #include <variant>
 #include <vector>
@@ -45,7 +46,7 @@ class LogCopyThread {
 
   void openStream(int id, LogFile file, int64_t stallMs) { post(OpenStream{id, std::move(file), stallMs}); }
   void closeStream(int id) { post(CloseStream{id}); }
-  void addSource(int stream, int id, Fd pipe) { post(AddSource{stream, id, std::move(pipe)}); }
+  void addSource(int stream, int id, Fd pipe, std::string label) { post(AddSource{stream, id, std::move(pipe), std::move(label)}); }
   // The ticket comes back in LogNews::flushed.
   void flush(int stream, uint64_t ticket) { post(Flush{stream, ticket}); }
   void reopen() { post(Reopen{}); }
@@ -67,6 +68,7 @@ class LogCopyThread {
     int stream;
     int id;
     Fd pipe;
+    std::string label;
   };
   struct Flush {
     int stream;
@@ -82,6 +84,7 @@ class LogCopyThread {
     int id;
     Stream* stream;
     Fd pipe;
+    std::string label;            // before each of its lines
     bool isQueued = false;        // in ready_
     bool isHungUp = false;        // its writers are gone
     int64_t partialSinceMs = 0;   // when the open line at its end was first seen; 0: none

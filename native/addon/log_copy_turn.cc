@@ -50,7 +50,7 @@ LogCopyThread::Copied LogCopyThread::copyChunk(Source& source) {
   if (Status found = stream.file.followName(nowMs_); !found.ok()) sayTrouble(stream.id, found.error().code, 0);
 
   bool isLong = wholeLines(text) == 0 && pipes_.mayBeFull(source.pipe.get(), text.size());
-  Result<size_t> taken = stream.file.append(text, isLong || isForced(source), source.key);
+  Result<size_t> taken = stream.file.append(text, isLong || isForced(source), source.key, source.label);
   if (auto error = stream.file.takeRotationError()) sayTrouble(stream.id, error->code, 0);
   if (!taken.ok()) return onWriteFailed(source, text, taken.error());
   if (*taken == 0) {

@@ -88,16 +88,18 @@ Status LogFile::writeRest() {
 
 size_t LogFile::dropRest() { return std::exchange(rest_, {}).size(); }
 
-Result<size_t> LogFile::append(std::string_view text, bool isForced, uint64_t writer) {
-  size_t taken = portion(text, isForced);
+Result<size_t> LogFile::append(std::string_view text, bool isForced, uint64_t writer, std::string_view label) {
+  size_t extra = (options_.timestamps ? STAMP_BYTES : 0) + label.size();
+  size_t taken = portion(text, isForced, extra);
   if (taken == 0) return taken;
   std::string_view part = text.substr(0, taken);
 
   bool isCut = openLineBytes_ > 0 && writer != lastWriter_;
   std::string_view body = part;
-  if (options_.timestamps) {
+  if (extra > 0) {
+    std::string stamp = options_.timestamps ? stampNow() : std::string();
     stamped_.clear();
-    stampLines(stamped_, part, stampNow(), isCut || openLineBytes_ == 0);
+    stampLines(stamped_, part, stamp.append(label), isCut || openLineBytes_ == 0);
     body = stamped_;
   }
   Status written = writeWhereFound(isCut ? "\n" : "", body);
@@ -110,12 +112,11 @@ Result<size_t> LogFile::append(std::string_view text, bool isForced, uint64_t wr
 }
 
 // How much of `text` goes into the file now; begins a new file when not even the first line fits.
-size_t LogFile::portion(std::string_view text, bool isForced) {
+size_t LogFile::portion(std::string_view text, bool isForced, size_t extra) {
   size_t whole = wholeLines(text);
   std::string_view part = text.substr(0, whole > 0 || !isForced ? whole : text.size());
   if (options_.maxBytes == 0 || !isSeekable_ || part.empty()) return part.size();
 
-  size_t extra = options_.timestamps ? STAMP_BYTES : 0;
   auto fitting = [&] { return size_ < rotateAtBytes_ ? linesWithin(part, static_cast<size_t>(rotateAtBytes_ - size_), extra) : 0; };
   size_t fits = fitting();
   if (fits == 0 && !isInsideLine() && size_ > 0) {

@@ -35,8 +35,9 @@ class LogFile {
   size_t dropRest();
 
   // Appends the whole lines of `text`, or all of it when it has none and `isForced`, as far as they fit into one file. Returns how many
-  // bytes of `text` are in the file now; 0 is "no whole line". Fails with ENOSPC, EDQUOT, EIO, EFBIG, EAGAIN (a full pipe).
-  Result<size_t> append(std::string_view text, bool isForced, uint64_t writer);
+  // bytes of `text` are in the file now; 0 is "no whole line". `label` comes before each line, behind its time. Fails with ENOSPC,
+  // EDQUOT, EIO, EFBIG, EAGAIN (a full pipe).
+  Result<size_t> append(std::string_view text, bool isForced, uint64_t writer, std::string_view label);
 
   // Opens the path again, which somebody may have renamed. After a failure the old file is kept.
   Status reopen();
@@ -55,7 +56,7 @@ class LogFile {
   LogFile(std::string path, LogFileOptions options) : path_(std::move(path)), options_(options) {}
 
   Status openByName();
-  size_t portion(std::string_view text, bool isForced);
+  size_t portion(std::string_view text, bool isForced, size_t extra);
   Status rotate();
   Status writeWhereFound(std::string_view lead, std::string_view body);
   Status write(std::string_view lead, std::string_view body);

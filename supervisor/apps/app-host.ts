@@ -70,7 +70,7 @@ export class AppHost implements SlotHost {
           logs.files(app.name),
           sockets,
           (fds) => workerOrder(context, fds),
-          (out, err) => logs.attach(app.name, out, err),
+          (out, err) => logs.attach(app.name, slot.index, out, err),
         ),
       )
       .catch((error: Error) => {
@@ -86,7 +86,7 @@ export class AppHost implements SlotHost {
     const worker = new WorkerHandle(env, init, held.key, callbacks);
     workers.add(worker);
     worker.adopt(held, memo?.worker === held.key ? memo.startedMs : env.nowMs());
-    logs.attach(this.#app.name, held.out, held.err);
+    logs.attach(this.#app.name, slot.index, held.out, held.err);
     if (memo?.worker === held.key && memo.listening.length > 0) this.#servers.add(slot.index);
     return worker;
   }

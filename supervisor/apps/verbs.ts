@@ -6,6 +6,7 @@ import { maxInstances } from '../host/pin-policy.ts';
 import { readCpuGrant } from '../host/cpu-grant.ts';
 import type { Half } from '../listeners/listener.ts';
 import type { LogMark } from '../logs/log-store.ts';
+import { withoutLabels } from '../own-words.ts';
 import { CovetError, type ErrorCode, type ErrorDetails } from '../protocol/errors.ts';
 import type { AppRecord, GenerationRecord } from '../state/wanted.ts';
 import { PlanRefusal } from './answers.ts';
@@ -186,7 +187,8 @@ function require(app: App, verdict: Verdict, verb: string): void {
 /** The plan's refusal as a coded error, with what the app said since `logMark`; anything else as it is. */
 async function failedAs(app: App, error: unknown, code: ErrorCode, details: ErrorDetails, logMark?: LogMark): Promise<never> {
   if (!(error instanceof PlanRefusal)) throw error;
-  const words = lastWords(await app.deps.logs.lastLines(app.name, 'err', LAST_WORDS, logMark));
+  const lines = await app.deps.logs.lastLines(app.name, 'err', LAST_WORDS, logMark);
+  const words = lastWords(lines.map((line) => withoutLabels(line, app.config.logs)));
   const refusal = app.host.lending.lastRefusal === null ? '' : ` A listen() was refused: ${app.host.lending.lastRefusal}.`;
   throw new CovetError(code, {
     app: app.name,

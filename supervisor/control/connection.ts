@@ -16,6 +16,8 @@ import {
   type RpcNotification,
   type RpcResponse,
 } from '../protocol/rpc.ts';
+import type { Env } from '../env.ts';
+import { say } from '../own-words.ts';
 import type { SupervisorCore } from '../supervisor.ts';
 
 /** Unread bytes of one client before its items and its requests wait; above, items queue and then go. */
@@ -130,7 +132,7 @@ export class ControlConnection {
     try {
       await this.#run(method, id, params);
     } catch (error) {
-      this.#fail(id, error instanceof CovetError ? -32_000 : -32_603, asCovetError(error));
+      this.#fail(id, error instanceof CovetError ? -32_000 : -32_603, asCovetError(error, this.#core.env));
     } finally {
       this.#underWay--;
     }
@@ -141,7 +143,7 @@ export class ControlConnection {
     try {
       input = parseInput(method, params);
     } catch (error) {
-      return this.#fail(id, -32_602, asCovetError(error));
+      return this.#fail(id, -32_602, asCovetError(error, this.#core.env));
     }
     const context: OperationContext = {
       core: this.#core,
@@ -262,9 +264,9 @@ function isSubscription(method: OperationName): method is SubscriptionName {
   return Object.hasOwn(SUBSCRIPTIONS, method);
 }
 
-function asCovetError(error: unknown): CovetError {
+function asCovetError(error: unknown, env: Env): CovetError {
   if (error instanceof CovetError) return error;
   const reason = error instanceof Error ? error.message : String(error);
-  process.stderr.write(`covet-pm: ${error instanceof Error ? error.stack : reason}\n`);
+  say(env, (error instanceof Error ? error.stack : undefined) ?? reason);
   return new CovetError('COVET_ERR_INTERNAL', { reason }, { cause: error });
 }

@@ -8,6 +8,7 @@ import { join } from 'node:path';
 import type { LogCopier } from '../../native/index.ts';
 import type { Env } from '../env.ts';
 import type { EventLog } from '../event-log.ts';
+import { sayOf } from '../own-words.ts';
 import type { AppConfig } from '../protocol/config.ts';
 import type { LogItem, LogMark } from '../protocol/operations.ts';
 import { LogFollower } from './log-follower.ts';
@@ -26,6 +27,7 @@ interface StreamState {
   readonly app: string;
   readonly stream: LogStream;
   readonly path: string;
+  readonly slots: boolean;
 }
 
 /** One who follows; by path, so that a stream that is closed and opened again has the same follower. */
@@ -73,9 +75,10 @@ export class LogStore {
     }
   }
 
-  /** The read ends of a worker's pipes; both are duplicated. */
-  attach(app: string, out: number, err: number): void {
-    for (const { id, stream } of this.#of(app)) this.#copier.addSource(id, ++this.#lastSource, stream === 'out' ? out : err);
+  /** The read ends of a slot's worker's pipes; both are duplicated. */
+  attach(app: string, slot: number, out: number, err: number): void {
+    for (const { id, stream, slots } of this.#of(app))
+      this.#copier.addSource(id, ++this.#lastSource, stream === 'out' ? out : err, slots ? `${slot} ` : '');
   }
 
   close(app: string): void {
@@ -132,7 +135,7 @@ export class LogStore {
 
   /** The supervisor's own words about an app: its log is stderr, which covet-init sends to supervisor.log. */
   say(app: string, text: string): void {
-    process.stderr.write(`${this.#env.wallClock().toISOString()} ${app}: ${text}\n`);
+    sayOf(this.#env, app, text);
   }
 
   reopen(): void {
@@ -144,7 +147,7 @@ export class LogStore {
   }
 
   #openStream(app: string, stream: LogStream, path: string, options: AppConfig['logs']): void {
-    const state: StreamState = { id: ++this.#lastId, app, stream, path };
+    const state: StreamState = { id: ++this.#lastId, app, stream, path, slots: options.slots };
     this.#copier.openStream(state.id, path, {
       maxBytes: options.bytesMax,
       files: options.filesMax,

@@ -130,6 +130,8 @@ export const appConfigSchema = v.strictObject({
     v.optional(
       v.strictObject({
         timestamps: v.optional(v.boolean('true or false'), false),
+        /** The worker's slot before each line, behind its time. */
+        slots: v.optional(v.boolean('true or false'), false),
         bytesMax: v.optional(count(0, 1_099_511_627_776), 10_000_000),
         filesMax: v.optional(count(0, 1_000), 10),
         /** A full disk holds the writers this long before lines are dropped, counted. */

@@ -43,6 +43,7 @@ const SUMMARIES: Readonly<Record<string, string>> = {
   'restart.delayMs': 'First pause of the backoff after a crash.',
   'restart.max': 'Crashes within a minute that make the app failed; by default none do.',
   'logs.timestamps': 'An ISO time before each log line.',
+  'logs.slots': "The worker's slot before each log line.",
   'logs.bytesMax': 'Log files are rotated at this size.',
   'logs.filesMax': 'Rotated log files that are kept.',
   env: "A variable set over the caller's environment; may be repeated.",

@@ -10,13 +10,13 @@ import { closeAll, makePipe } from '../../native/pipe.ts';
 import { eventually } from '../../promises/eventually.ts';
 import { coreIn, storeIn } from '../core.ts';
 
-const OPTIONS = { timestamps: false, bytesMax: 0, filesMax: 3, stallMs: 1_000 };
+const OPTIONS = { timestamps: false, slots: false, bytesMax: 0, filesMax: 3, stallMs: 1_000 };
 
-/** Writes to an app's stdout as its worker would; what it wrote is in the file when it resolves. */
+/** Writes to an app's stdout as the worker of slot 0 would; what it wrote is in the file when it resolves. */
 async function writeLines(store: LogStore, app: string, ...lines: readonly string[]): Promise<void> {
   const folder = store.files(app).out.slice(0, -`/${app}-out.log`.length);
   const [out, err] = [makePipe(folder), makePipe(folder)];
-  store.attach(app, out.read, err.read);
+  store.attach(app, 0, out.read, err.read);
   for (const line of lines) writeSync(out.write, `${line}\n`);
   closeAll(out.read, out.write, err.read, err.write);
   await store.flush(app);
@@ -50,6 +50,17 @@ test('an app that is closed and opened again goes on being followed', async (t) 
   await eventually('the second life', () => told.includes('second life'));
   assert.deepEqual(told, ['first life', 'second life']);
   stop();
+});
+
+test('with `slots` each line has its slot before it, behind its time', async (t) => {
+  const plain = await opened(t, { ...OPTIONS, slots: true });
+  await writeLines(plain, 'web', 'one', '', 'three');
+  assert.equal(readFileSync(plain.files('web').out, 'utf8'), '0 one\n0 \n0 three\n');
+  const stamped = await opened(t, { ...OPTIONS, slots: true, timestamps: true, bytesMax: 70 });
+  await writeLines(stamped, 'web', 'first', 'second', 'third');
+  const { out } = stamped.files('web');
+  assert.match(readFileSync(`${out}.1`, 'utf8'), /^\S{24} 0 first\n\S{24} 0 second\n$/);
+  assert.match(readFileSync(out, 'utf8'), /^\S{24} 0 third\n$/);
 });
 
 test('who follows all apps hears one that is opened later', async (t) => {
