@@ -53,10 +53,10 @@ export async function runForeground(core: SupervisorCore, text: string): Promise
   });
   core.init.onSignal((name) => {
     if (name === 'SIGHUP') return core.lookAround();
+    void core.stopAll(`${name} was sent`, { hasLameDucks: true });
     if (wasSignalled)
       for (const app of core.apps.values()) for (const generation of app.generations.values()) generation.kill(`a second ${name}`);
     wasSignalled = true;
-    void core.stopAll(`${name} was sent`);
   });
   try {
     await startApp({ core, progress: () => {} }, { config, env });

@@ -57,7 +57,7 @@ async function main(): Promise<void> {
   }
   core.init.onSignal((name) => {
     if (name === 'SIGHUP') return core.lookAround();
-    void core.stopAll(`${name} was sent to covet-init`).then(() => end(0));
+    void core.stopAll(`${name} was sent to covet-init`, { hasLameDucks: true }).then(() => end(0));
   });
   core.init.tell('ready');
   markCurrent(env.paths.versions, packageRoot());

@@ -10,7 +10,7 @@ import type { SupervisorCore } from './supervisor.ts';
 const ALIVE_WITHIN_WATCHDOG = 4;
 /** Between changes and the line that tells of them: a reload is many. */
 const STATUS_DELAY_MS = 100;
-/** Above the longest drain and kill of an app: for what surrounds them. */
+/** Above the longest lame duck, drain and kill of an app: for what surrounds them. */
 const STOP_MARGIN_MS = 10_000;
 
 export class ServiceManager {
@@ -35,7 +35,8 @@ export class ServiceManager {
   stopping(): void {
     const { init, apps } = this.#core;
     if (!init.isService) return;
-    const longest = Math.max(0, ...[...apps.values()].map(({ config }) => config.drainTimeoutMs + config.killTimeoutMs));
+    const ends = [...apps.values()].map(({ config }) => config.lameDuckMs + config.drainTimeoutMs + config.killTimeoutMs);
+    const longest = Math.max(0, ...ends);
     init.tell('stopping', { ms: String(longest + STOP_MARGIN_MS) });
   }
 

@@ -43,6 +43,8 @@ export class SupervisorCore {
   stateProblem: string | null = null;
   isStopping = false;
   #resurrecting: Promise<void> | null = null;
+  /** Apps that serve on for their `lameDuckMs`: what ends that. */
+  readonly #lameDucks = new Set<() => void>();
 
   constructor(env: Env, initFd: number) {
     this.env = env;
@@ -184,13 +186,31 @@ export class SupervisorCore {
     for (const app of this.apps.values()) for (const slot of app.current()) app.host.checkSockets(slot);
   }
 
-  /** Drains and ends every app; what is wanted stays on disk. */
-  async stopAll(reason: string): Promise<void> {
+  /** Drains and ends every app; what is wanted stays on disk. Asked a second time, it waits for nobody's `lameDuckMs`. */
+  async stopAll(reason: string, { hasLameDucks = false } = {}): Promise<void> {
+    const mayWait = hasLameDucks && !this.isStopping;
     if (!this.isStopping) {
       this.events.announce({ type: 'supervisor.stopping', reason });
       this.serviceManager.stopping();
     }
     this.isStopping = true;
-    await Promise.all([...this.apps.values()].map((app) => stop(app, 'kill')));
+    for (const end of this.#lameDucks) end();
+    const end = async (app: App): Promise<void> => {
+      if (mayWait && app.config.lameDuckMs > 0 && app.isServing) await this.#lameDuck(app.config.lameDuckMs);
+      await stop(app, 'kill');
+    };
+    await Promise.all([...this.apps.values()].map(end));
+  }
+
+  #lameDuck(ms: number): Promise<void> {
+    return new Promise((resolve) => {
+      const end = (): void => {
+        timer.cancel();
+        this.#lameDucks.delete(end);
+        resolve();
+      };
+      const timer = this.env.after(ms, end);
+      this.#lameDucks.add(end);
+    });
   }
 }

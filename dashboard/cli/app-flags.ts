@@ -33,6 +33,7 @@ export const APP_FLAGS: readonly AppFlag[] = [
   { flags: '--min-healthy <ms>', field: 'minHealthyMs', read: number },
   { flags: '--start-concurrency <count>', field: 'startConcurrency', read: number },
   { flags: '--drain-timeout <ms>', field: 'drainTimeoutMs', read: number },
+  { flags: '--lame-duck <ms>', field: 'lameDuckMs', read: number },
   { flags: '--idle-grace <ms>', field: 'idleGraceMs', read: number },
   { flags: '--no-hand-over', field: 'handOver', value: false },
   { flags: '--stop-signal <signal>', field: 'stopSignal', read: asIs },

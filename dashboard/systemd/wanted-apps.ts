@@ -27,6 +27,7 @@ interface StoredApp {
     readonly cwd: string;
     readonly interpreter?: string;
     readonly listen?: readonly string[];
+    readonly lameDuckMs?: number;
     readonly drainTimeoutMs?: number;
     readonly killTimeoutMs?: number;
     readonly uid?: number;
@@ -47,14 +48,15 @@ export function readWantedApps(paths: Paths): WantedApps {
   const apps = storedApps(paths.wanted);
   return {
     needed: apps.flatMap(pathsOfApp),
-    stopTimeoutMs: Math.max(
-      DRAIN_TIMEOUT_MS + KILL_TIMEOUT_MS,
-      ...apps.map(({ config }) => (config.drainTimeoutMs ?? DRAIN_TIMEOUT_MS) + (config.killTimeoutMs ?? KILL_TIMEOUT_MS)),
-    ),
+    stopTimeoutMs: Math.max(DRAIN_TIMEOUT_MS + KILL_TIMEOUT_MS, ...apps.map(stopTimeoutMs)),
     needsPrivilegedPorts: apps.some(({ config }) => (config.listen ?? []).some(isPrivileged)),
     written: apps.flatMap(({ config }) => (config.listen ?? []).flatMap((address) => socketFolder(config.name, address))),
     withUser: apps.filter(({ config }) => config.uid !== undefined).map(({ config }) => config.name),
   };
+}
+
+function stopTimeoutMs({ config }: StoredApp): number {
+  return (config.lameDuckMs ?? 0) + (config.drainTimeoutMs ?? DRAIN_TIMEOUT_MS) + (config.killTimeoutMs ?? KILL_TIMEOUT_MS);
 }
 
 function storedApps(file: string): readonly StoredApp[] {

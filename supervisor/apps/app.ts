@@ -78,6 +78,11 @@ export class App {
     return this.plan.phase === 'stopping' || this.plan.phase === 'stopped';
   }
 
+  /** It was up, and is not ending: balancers may count on it. */
+  get isServing(): boolean {
+    return this.plan.phase !== 'starting' && !this.isEnding;
+  }
+
   get live(): Generation | null {
     return 'live' in this.plan ? (this.generations.get(this.plan.live) ?? null) : null;
   }

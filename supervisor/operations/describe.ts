@@ -9,7 +9,7 @@ export const describeApp: Handler<'describe'> = async ({ core }, { app: name, sh
   const app = core.app(name);
   await refreshSamples(core, [app]);
   const { env: _hidden, ...config } = app.config;
-  const { drainTimeoutMs, killTimeoutMs } = app.config;
+  const { lameDuckMs, drainTimeoutMs, killTimeoutMs } = app.config;
   return {
     ...appView(core, app),
     apiVersion: 1,
@@ -17,7 +17,7 @@ export const describeApp: Handler<'describe'> = async ({ core }, { app: name, sh
     env: showEnv ? app.record.env : Object.keys(app.record.env).sort(),
     mode: app.mode,
     reload: app.reloadMode,
-    stopTimeoutMs: drainTimeoutMs + killTimeoutMs,
+    stopTimeoutMs: lameDuckMs + drainTimeoutMs + killTimeoutMs,
     pin: { on: app.pins.on, why: app.pins.why },
     listeners: core.registry.of(name).map((listener) => listener.view()),
     lastExit: app.lastExit,

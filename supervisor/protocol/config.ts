@@ -88,6 +88,10 @@ export const appConfigSchema = v.strictObject({
   ),
   startConcurrency: described(v.optional(count(1, SLOTS_MAX)), 'Workers that boot at once; by default one per CPU this host grants.'),
   drainTimeoutMs: described(v.optional(duration(), 30_000), 'The longest a leaving worker may finish its connections.'),
+  lameDuckMs: described(
+    v.optional(duration(), 0),
+    'When SIGTERM or SIGINT ends covet-init: workers go on accepting this long before the drain, so that a balancer notices.',
+  ),
   idleGraceMs: described(
     v.optional(duration()),
     "Idle connections that cannot be handed over are closed after this; by default the server's keepAliveTimeout.",
