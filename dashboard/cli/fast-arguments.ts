@@ -9,6 +9,7 @@ const VERBS = {
   jlist: 'jlist',
   ping: 'ping',
   describe: 'describe',
+  health: 'health',
   stop: 'stop',
   restart: 'restart',
   reload: 'reload',
@@ -16,7 +17,7 @@ const VERBS = {
 
 export interface FastCommand {
   readonly verb: (typeof VERBS)[keyof typeof VERBS];
-  /** Empty for the verbs that take none. */
+  /** Empty for the verbs that take none, and for `health` of all. */
   readonly app: string;
   readonly json: boolean;
   readonly quiet: boolean;
@@ -39,6 +40,7 @@ export function readFast(argv: readonly string[]): FastCommand | null {
   if (!Object.hasOwn(VERBS, name) || more.length > 0) return null;
   const verb = VERBS[name as keyof typeof VERBS];
   const takesApp = verb !== 'list' && verb !== 'jlist' && verb !== 'ping';
-  if (takesApp !== (app !== '') || (app === 'all' && verb !== 'describe') || (flags.workers && verb !== 'list')) return null;
+  const isAppRight = verb === 'health' || takesApp === (app !== '');
+  if (!isAppRight || (app === 'all' && verb !== 'describe') || (flags.workers && verb !== 'list')) return null;
   return { verb, app, ...flags };
 }

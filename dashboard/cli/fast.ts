@@ -1,7 +1,7 @@
 #!/usr/bin/env node
 /**
- * The bin. `list`, `jlist`, `ping`, `stop`, `restart`, `reload` and `describe` with their common flags are done here, over one
- * socket, with no dependency: a `list` costs little more than `node -e 0`. Anything else, an unknown flag too, is the full CLI's
+ * The bin. `list`, `jlist`, `ping`, `health`, `stop`, `restart`, `reload` and `describe` with their common flags are done here, over
+ * one socket, with no dependency: a `list` costs little more than `node -e 0`. Anything else, an unknown flag too, is the full CLI's
  * (main.ts, dist/cli.mjs), which has the same commands with every flag.
  *
  * Nothing here may touch process.stdout, a schema or a package; bench/cli keeps watch.
@@ -12,6 +12,7 @@ import { CovetError, EXIT } from '../../supervisor/protocol/errors.ts';
 import { fail } from './failure.ts';
 import { readFast, type FastCommand } from './fast-arguments.ts';
 import { printDescribe } from './print/describe.ts';
+import { printHealth } from './print/health.ts';
 import { jlist } from './print/jlist.ts';
 import { EMPTY_LIST, printList, warnOfTrouble } from './print/list.ts';
 import { OUTCOMES } from './print/outcomes.ts';
@@ -28,14 +29,16 @@ async function main(): Promise<number> {
   try {
     return await answer(command);
   } catch (error) {
-    return fail(error, command);
+    const code = fail(error, command);
+    return command.verb === 'health' ? EXIT.failed : code;
   }
 }
 
 async function answer(command: FastCommand): Promise<number> {
   try {
-    show(command, await perform(command));
-    return EXIT.done;
+    const result = await perform(command);
+    show(command, result);
+    return command.verb === 'health' && !(result as OperationResults['health']).isHealthy ? EXIT.failed : EXIT.done;
   } catch (error) {
     const isAbsent = error instanceof CovetError && error.code === 'COVET_ERR_SUPERVISOR_ABSENT';
     if (!isAbsent || (command.verb !== 'list' && command.verb !== 'jlist')) throw error;
@@ -61,6 +64,8 @@ function ask(connection: Connection, { verb, app, quiet }: FastCommand): Promise
       return connection.request('list', {}, { deadlineMs: READ_DEADLINE_MS });
     case 'ping':
       return connection.request('ping', {}, { deadlineMs: READ_DEADLINE_MS });
+    case 'health':
+      return connection.request('health', app === '' ? {} : { app }, { deadlineMs: READ_DEADLINE_MS });
     case 'describe':
       return connection.request('describe', { app }, { deadlineMs: READ_DEADLINE_MS });
     default:
@@ -77,6 +82,8 @@ function show({ verb, json, quiet, noColour, workers }: FastCommand, result: unk
       return print(printList(result as OperationResults['list'], terminalStyle(noColour), workers));
     case 'describe':
       return print(printDescribe(result as OperationResults['describe'], terminalStyle(noColour)));
+    case 'health':
+      return quiet ? undefined : print(printHealth(result as OperationResults['health'], terminalStyle(noColour)));
     case 'ping':
       return quiet ? undefined : print(printPing(result as OperationResults['ping']));
     default:

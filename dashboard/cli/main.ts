@@ -8,7 +8,7 @@ import { command, COMMON_FLAGS, Said, unknownCommand, type Invocation } from './
 import { doctorCommand } from './commands/doctor.ts';
 import { eventsCommand, logsCommand } from './commands/follow.ts';
 import { jlistCommand, listCommand } from './commands/list.ts';
-import { describeCommand, pingCommand } from './commands/read.ts';
+import { describeCommand, healthCommand, pingCommand } from './commands/read.ts';
 import { runCommand } from './commands/run.ts';
 import { startCommand } from './commands/start.ts';
 import { startupCommand, unstartupCommand } from './commands/startup.ts';
@@ -31,6 +31,7 @@ export async function runCli(argv: readonly string[]): Promise<number> {
     if (error instanceof Said) return error.exitCode;
     const isRun = rest[0] === 'run';
     const code = fail(error, { ...invocation, asLogLine: isRun && / --log-format[ =]json\b/.test(rest.join(' ')) });
+    if (rest[0] === 'health') return EXIT.failed;
     /* The other codes are the app's own there. */
     return isRun && code === EXIT.failed ? EXIT.runFailed : code;
   }
@@ -58,6 +59,7 @@ export function program(invocation: Invocation): Command {
     startupCommand(invocation),
     unstartupCommand(invocation),
     pingCommand(invocation),
+    healthCommand(invocation),
     doctorCommand(invocation),
     command('version', 'Show the version.').action(() => print(`${COVET_VERSION}\n`)),
   ];

@@ -8,6 +8,7 @@ import { deleteApp, stopApp } from './stop.ts';
 import { describeApp } from './describe.ts';
 import { doctor } from './doctor.ts';
 import { events } from './events.ts';
+import { health } from './health.ts';
 import { kill } from './kill.ts';
 import { list, ping } from './list.ts';
 import { logs } from './logs.ts';
@@ -45,6 +46,7 @@ export const HANDLERS: { readonly [N in Exclude<OperationName, SubscriptionName>
   ping,
   list,
   describe: describeApp,
+  health,
   doctor,
   start: startApp,
   startStopped,

@@ -27,6 +27,11 @@ export const OPERATIONS = {
     input: v.strictObject({ app: appName, showEnv: v.optional(v.boolean(), false) }),
     summary: 'One app in full: config, workers, listeners, last log lines, last events.',
   },
+  health: {
+    kind: 'read',
+    input: v.strictObject({ app: v.optional(appName) }),
+    summary: 'Whether every wanted app serves, or one app; exits 0 or 1 only.',
+  },
   doctor: { kind: 'read', input: none, summary: 'What the host allows, what each app got and why, what to change.' },
   start: {
     kind: 'define',
@@ -155,6 +160,23 @@ export interface DescribeView extends AppView {
   readonly events: readonly CovetEvent[];
 }
 
+export interface AppHealth {
+  readonly name: string;
+  readonly status: AppStatus;
+  /** Online, or reloading or degraded with a worker that is ready. */
+  readonly isHealthy: boolean;
+  readonly reason: string;
+}
+
+/** `apps`: those that are wanted, or the one that was asked about. */
+export interface HealthView {
+  readonly apiVersion: 1;
+  readonly isHealthy: boolean;
+  /** One line. */
+  readonly reason: string;
+  readonly apps: readonly AppHealth[];
+}
+
 export interface PingView {
   readonly apiVersion: 1;
   readonly version: string;
@@ -212,6 +234,7 @@ export interface OperationResults {
   ping: PingView;
   list: ListView;
   describe: DescribeView;
+  health: HealthView;
   doctor: DoctorView;
   start: { readonly apiVersion: 1; readonly app: AppView };
   startStopped: { readonly apiVersion: 1; readonly app: AppView };
