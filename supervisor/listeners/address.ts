@@ -14,6 +14,13 @@ export type InetAddress =
 
 export type Address = InetAddress | { readonly kind: 'unix'; readonly path: string };
 
+/** Where this host itself reaches it, and from where: by IPv4 where it takes both, for a container that has `::` need not have ::1. */
+export function loopbackOf({ host, dual }: Address & { kind: 'tcp' }): { readonly host: string; readonly localAddress: string } {
+  const any = host === '0.0.0.0' || dual ? '127.0.0.1' : '::1';
+  const target = host === '0.0.0.0' || host === '::' ? any : host;
+  return { host: target, localAddress: isIPv4(target) ? '127.0.0.1' : '::1' };
+}
+
 export function addressKey(address: Address): string {
   if (address.kind === 'unix') return `unix:${address.path}`;
   const host = isIPv6(address.host) ? `[${address.host}]` : address.host;

@@ -3,7 +3,7 @@
  * (listener.ts, SPINE 6), so that the answer is the new build's and not its neighbour's.
  */
 import { request } from 'node:http';
-import { isIPv4 } from 'node:net';
+import { loopbackOf, type Address } from '../listeners/address.ts';
 import type { Half, Listener } from '../listeners/listener.ts';
 import type { AppConfig } from '../protocol/config.ts';
 
@@ -21,19 +21,17 @@ export async function probeWorker(listener: Listener, slot: number, half: Half, 
   const port = PROBE_PORT_FIRST + (nextPort++ % PROBE_PORTS);
   let outcome: string | null = null;
   const steered = await listener.steered(slot, half, port, async () => {
-    outcome = await ask(address.host, address.port, port, probe);
+    outcome = await ask(address, port, probe);
   });
   return steered ? outcome : null;
 }
 
-function ask(host: string, port: number, localPort: number, probe: ProbeConfig): Promise<string | null> {
-  const target = host === '0.0.0.0' || host === '::' ? (host === '::' ? '::1' : '127.0.0.1') : host;
+function ask(address: Address & { kind: 'tcp' }, localPort: number, probe: ProbeConfig): Promise<string | null> {
   return new Promise((resolve) => {
     const asked = request({
-      host: target,
-      port,
+      ...loopbackOf(address),
+      port: address.port,
       path: probe.path,
-      localAddress: isIPv4(target) ? '127.0.0.1' : '::1',
       localPort,
       agent: false,
       headers: { 'user-agent': 'covet-pm probe' },

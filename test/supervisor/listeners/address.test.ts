@@ -1,7 +1,7 @@
 /** Addresses: what is asked for, its one key, and which two cannot be held at once. */
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
-import { addressKey, askedAddress, overlaps, parseListen } from '../../../supervisor/listeners/address.ts';
+import { addressKey, askedAddress, loopbackOf, overlaps, parseListen } from '../../../supervisor/listeners/address.ts';
 
 const asked = { host: null, port: 3_000, path: null, ipv6Only: false };
 
@@ -43,4 +43,12 @@ test('a wildcard covers what lies under it', () => {
   assert.ok(!overlaps(at('127.0.0.1:80'), at('127.0.0.2:80')));
   assert.ok(!overlaps(at('80'), at('81')));
   assert.ok(overlaps(at('unix:/a'), at('unix:/a')));
+});
+
+test('this host reaches a listener by IPv4 where it takes both, for there may be no ::1', () => {
+  const at = (host: string, dual = false): unknown => loopbackOf({ kind: 'tcp', host, port: 80, dual });
+  assert.deepEqual(at('::', true), { host: '127.0.0.1', localAddress: '127.0.0.1' });
+  assert.deepEqual(at('::'), { host: '::1', localAddress: '::1' });
+  assert.deepEqual(at('0.0.0.0'), { host: '127.0.0.1', localAddress: '127.0.0.1' });
+  assert.deepEqual(at('10.0.0.7'), { host: '10.0.0.7', localAddress: '127.0.0.1' });
 });
