@@ -82,6 +82,8 @@ class EmbeddedSupervisor {
 
   async #close(): Promise<void> {
     await Promise.race([this.#gone, this.#end()]);
+    // Where covet-init was killed nobody ends the workers but they themselves, once they were told to drain.
+    await this.#core.drainsBegun();
     this.#core.logs.end();
     this.#core.init.close();
     if (this.#temporary !== null) rmSync(this.#temporary, { recursive: true, force: true });

@@ -202,6 +202,11 @@ export class SupervisorCore {
     await Promise.all([...this.apps.values()].map(end));
   }
 
+  /** Every worker that is to leave was told so. */
+  async drainsBegun(): Promise<void> {
+    await Promise.all([...this.apps.values()].map(async (app) => app.allEmptied));
+  }
+
   #lameDuck(ms: number): Promise<void> {
     return new Promise((resolve) => {
       const end = (): void => {

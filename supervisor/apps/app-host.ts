@@ -209,6 +209,14 @@ export class AppHost implements SlotHost {
     return this.#app.plan.phase === 'stopping' || this.#app.isReplacing(slot);
   }
 
+  get allEmptied(): Promise<void> {
+    return this.#app.allEmptied;
+  }
+
+  onDeaf(): void {
+    this.#app.closeWhenDeaf();
+  }
+
   /** The policy's answer to a crash of a slot that the plan wants restarted. */
   restart(slot: Slot, reason: string): void {
     const app = this.#app;

@@ -41,6 +41,8 @@ export class App {
   recordGone: Promise<unknown> = Promise.resolve();
   /** What leaving workers came to, since the last verb began. */
   outcome: Outcome = NOTHING_YET;
+  /** What a stop begins with: its workers empty their queues. Resolved before the first. */
+  allEmptied: Promise<void> = Promise.resolve();
   readonly answers = new Answers();
   readonly host: AppHost;
   readonly memory = new Memory(this);
@@ -209,7 +211,13 @@ export class App {
     }
     for (const listener of this.deps.registry.of(this.name)) listener.refresh();
     if (slot.state === 'ready') this.lookUp();
+    this.closeWhenDeaf();
     this.announceStatus(`slot ${slot.index} is ${slot.state}`);
+  }
+
+  /** A stop closes the listeners as soon as no worker accepts: clients are refused from then on, and nothing that waited is reset. */
+  closeWhenDeaf(): void {
+    this.#effects.closeWhenDeaf();
   }
 
   /** Slots of what serves, or will. */

@@ -82,10 +82,18 @@ export class Effects {
   #drainAll(): void {
     this.replacement?.abandon();
     this.replacement = null;
+    this.#app.allEmptied = this.#app.deps.registry.deafen(this.#app.name, this.#app.config.drainTimeoutMs);
     for (const generation of [...this.#app.generations.values()]) generation.drain('stopped');
-    void this.#app.deps.registry.end(this.#app.name, 'closed');
     this.#app.dropEmptyGenerations();
     if (this.#app.generations.size === 0) queueMicrotask(() => void this.allGone());
+  }
+
+  /** Called as often as one may be the last that accepted. */
+  closeWhenDeaf(): void {
+    if (this.#app.plan.phase !== 'stopping') return;
+    const slots = [...this.#app.generations.values()].flatMap((generation) => [...generation.slots.values()]);
+    const accepts = ({ state, isAccepting }: Slot): boolean => state === 'ready' || (state === 'draining' && isAccepting);
+    if (!slots.some(accepts)) void this.#app.deps.registry.end(this.#app.name, 'closed');
   }
 
   /** Called as often as one may be the last. */

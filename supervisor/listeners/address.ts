@@ -14,6 +14,9 @@ export type InetAddress =
 
 export type Address = InetAddress | { readonly kind: 'unix'; readonly path: string };
 
+/** How a listener's connections are spread, as far as its kind says it before it is opened. */
+export const DISPATCH_UNOPENED = { tcp: 'bpf', udp: 'hash', unix: 'shared' } as const;
+
 /** Where this host itself reaches it, and from where: by IPv4 where it takes both, for a container that has `::` need not have ::1. */
 export function loopbackOf({ host, dual }: Address & { kind: 'tcp' }): { readonly host: string; readonly localAddress: string } {
   const any = host === '0.0.0.0' || dual ? '127.0.0.1' : '::1';

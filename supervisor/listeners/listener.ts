@@ -11,17 +11,15 @@ import type { InitClient } from '../init/init-client.ts';
 import type { StateRecord } from '../init/state.ts';
 import type { ListenerView } from '../protocol/operations.ts';
 import type { ListenerCondition } from '../protocol/states.ts';
-import { addressKey, type Address } from './address.ts';
+import { addressKey, DISPATCH_UNOPENED, type Address } from './address.ts';
 import { Attendance } from './attendance.ts';
 import type { ListenerOwner } from './listener-owner.ts';
+import { queuesEmptied } from './queue-look.ts';
 import { Refusal } from './refusal.ts';
 import { Sockets, type Half } from './sockets.ts';
 import { StandIns, unheld, untaken, type Taker } from './stand-ins.ts';
 
 export type { Half } from './sockets.ts';
-
-/** Of a listener that has not been opened, as far as its kind says it. */
-const DISPATCH_UNOPENED = { tcp: 'bpf', udp: 'hash', unix: 'shared' } as const;
 
 export class Listener {
   readonly #env: Env;
@@ -141,9 +139,7 @@ export class Listener {
     if (this.#onHalf().length > 0) this.#refusal.cancel();
     else if (this.#condition === 'open') this.#refusal.await();
     this.#standIn();
-    const indices = this.#eligible()
-      .map((slot) => this.#sockets?.member(slot, this.#half)?.index)
-      .filter((index) => index !== undefined);
+    const indices = this.#eligible().flatMap((slot) => this.#sockets?.member(slot, this.#half)?.index ?? []);
     const wanted = JSON.stringify([indices, this.#steer]);
     if (wanted === this.#attached || indices.length === 0) return;
     if (this.#sockets?.attach(indices, this.#steer) === true) this.#attached = wanted;
@@ -190,6 +186,14 @@ export class Listener {
     this.#sockets?.revive(slot, half);
     this.#attached = '';
     this.refresh();
+  }
+
+  /** No connection begins any more; resolves when the workers have accepted those that did, or so much later. */
+  deafen(withinMs: number): Promise<void> {
+    const depths = (): number[] => this.#onHalf().map(({ slot }) => this.queued(slot, this.#half) ?? 0);
+    return this.#inTurn(async () => {
+      if ((await this.#sockets?.deafen()) === true) await queuesEmptied(this.#env, this.#env.nowMs() + withinMs, depths);
+    }).catch((error: Error) => this.#owner.onTrouble(this, error));
   }
 
   close(reason: string): Promise<void> {

@@ -83,6 +83,11 @@ export class ListenerRegistry {
       await (condition === 'refusing' ? listener.refuse('the app failed') : listener.close('the app is stopped'));
   }
 
+  /** Before `end`, while the workers accept: what is in their queues by now is theirs, for so long, and no more comes. Never rejects. */
+  async deafen(app: string, withinMs: number): Promise<void> {
+    await Promise.all(this.of(app).map(async (listener) => listener.deafen(withinMs)));
+  }
+
   forget(app: string): void {
     this.#byApp.delete(app);
   }

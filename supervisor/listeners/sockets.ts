@@ -4,6 +4,7 @@
  * sockets are chosen by the kernel's hash, which needs no numbers: there a slot that leaves for good takes its socket with it.
  */
 import { statSync } from 'node:fs';
+import type { Socket } from 'node:net';
 import type { Env } from '../env.ts';
 import type { HeldGroup } from '../init/held.ts';
 import type { InitClient } from '../init/init-client.ts';
@@ -11,6 +12,7 @@ import { groupKey, readGroupKey } from '../init/keys.ts';
 import type { StateRecord } from '../init/state.ts';
 import type { Address } from './address.ts';
 import { Guard } from './guard.ts';
+import { plugGuard } from './plug.ts';
 
 export type Half = 0 | 1;
 
@@ -56,6 +58,10 @@ export class Sockets {
   readonly #pairs = new Map<number, Pair>();
   #guard: Member | null = null;
   #watch: Guard | null = null;
+  /** What the program last picked among. */
+  #chosen: readonly number[] = [];
+  /** Takes the guard's place while connections may not begin. */
+  #plug: Socket | null = null;
   /** With the port that port 0 became, and the family that this host has. */
   readonly address: Address;
   readonly dispatch: 'bpf' | 'hash' | 'shared';
@@ -149,8 +155,21 @@ export class Sockets {
   /** Connections that no steering claims go to one of `indices`. False where the kernel hashes. */
   attach(indices: readonly number[], steer: { port: number; index: number } | null): boolean {
     if (this.#guard === null) return false;
+    if (this.#plug !== null) return true;
     this.#env.native.attachSelector(this.#guard.fd, indices, steer ?? undefined);
+    this.#chosen = indices;
     return true;
+  }
+
+  /** No connection begins from now on, until all is closed; what shakes hands already goes on. False where that cannot be done. */
+  async deafen(): Promise<boolean> {
+    if (this.#guard === null || this.#chosen.length === 0 || this.address.kind !== 'tcp') return false;
+    const { fd, index } = this.#guard;
+    this.#watch?.close();
+    const plug = await plugGuard(this.#env, fd, this.address, (port) => this.attach(this.#chosen, { port, index }));
+    if (plug !== null) this.attach([index], null);
+    this.#plug = plug;
+    return plug !== null;
   }
 
   /** Tells when the program is gone. */
@@ -182,6 +201,7 @@ export class Sockets {
     const fds = new Set([...this.#pairs.values()].flat().map((member) => member.fd));
     if (this.#guard !== null) fds.add(this.#guard.fd);
     this.#watch?.close();
+    this.#plug?.resetAndDestroy();
     for (const fd of fds) this.#env.native.closeFd(fd);
     await this.#init.request('close', { group: this.#group });
   }

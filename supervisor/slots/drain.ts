@@ -4,13 +4,10 @@
  */
 import type { Env } from '../env.ts';
 import type { Half, Listener } from '../listeners/listener.ts';
+import { queuesEmptied } from '../listeners/queue-look.ts';
 import type { AppConfig } from '../protocol/config.ts';
 import type { DrainCounts } from '../protocol/worker-wire.ts';
 import type { WorkerHandle } from './worker-handle.ts';
-
-/** The queue counts as empty when it was so this often in a row: a handshake that crossed the flip ends within that on a near network. */
-const QUEUE_LOOK_MS = 25;
-const QUEUE_LOOKS = 4;
 
 export interface DrainOrder {
   readonly env: Env;
@@ -22,6 +19,8 @@ export interface DrainOrder {
   readonly half: Half;
   readonly heir: WorkerHandle | null;
   readonly mustStopAccepting: boolean;
+  /** Of a stop: resolves when all workers have emptied their queues, and no connection comes into them any more. */
+  readonly allEmptied: Promise<void>;
   /** Resolves when the worker said `drained`, or with null when it ended. */
   readonly drained: Promise<DrainCounts | null>;
 }
@@ -31,7 +30,8 @@ export async function drainWorker(order: DrainOrder): Promise<DrainCounts | null
   const { env, config, worker } = order;
   if (env.faults.has('no-drain')) return null;
   const deadline = env.nowMs() + config.drainTimeoutMs;
-  if (!order.mustStopAccepting) await queuesEmptied(order, deadline);
+  if (order.mustStopAccepting) await order.allEmptied;
+  else await queueEmptied(order, deadline);
   if (!order.hasChannel) return null;
   if (order.heir !== null) introduce(env, worker, order.heir);
   worker.send({
@@ -57,11 +57,7 @@ function introduce(env: Env, old: WorkerHandle, heir: WorkerHandle): void {
   env.native.closeFd(theirs);
 }
 
-async function queuesEmptied({ env, listeners, slot, half, worker }: DrainOrder, deadline: number): Promise<void> {
+function queueEmptied({ env, listeners, slot, half, worker }: DrainOrder, deadlineMs: number): Promise<void> {
   const own = listeners.filter((listener) => listener.dispatch === 'bpf');
-  for (let empty = 0; empty < QUEUE_LOOKS && env.nowMs() < deadline;) {
-    await new Promise<void>((resolve) => env.after(QUEUE_LOOK_MS, resolve));
-    if (!worker.isAlive) return;
-    empty = own.every((listener) => (listener.queued(slot, half) ?? 0) === 0) ? empty + 1 : 0;
-  }
+  return queuesEmptied(env, deadlineMs, () => (worker.isAlive ? own.map((listener) => listener.queued(slot, half) ?? 0) : []));
 }

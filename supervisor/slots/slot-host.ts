@@ -33,4 +33,8 @@ export interface SlotHost {
   heirOf(slot: Slot): WorkerHandle | null;
   /** Connections keep coming to its socket, for nobody or for a successor on it: the worker must stop accepting by itself. */
   mustStopAccepting(slot: Slot): boolean;
+  /** Of a stop that is under way (drain.ts); else resolved. */
+  readonly allEmptied: Promise<void>;
+  /** Its worker accepts no more. */
+  onDeaf(slot: Slot): void;
 }

@@ -45,6 +45,8 @@ export class Slot {
   restarts = 0;
   readyAtMs: number | null = null;
   drainCounts: DrainCounts | null = null;
+  /** Until its worker said that it drains: that does not accept, but for handshakes that crossed a flip. */
+  isAccepting = true;
   wasKilled = false;
 
   constructor(host: SlotHost, generation: number, index: number, half: Half) {
@@ -209,7 +211,9 @@ export class Slot {
         this.#signals = { sigterm: message.sigterm, sigint: message.sigint };
         return;
       case 'draining':
-        return;
+        if (this.#state !== 'draining' || !this.isAccepting) return;
+        this.isAccepting = false;
+        return this.#host.onDeaf(this);
       case 'drained':
         this.#drained?.(message.counts);
         return;
@@ -255,6 +259,7 @@ export class Slot {
       half: this.half,
       heir: config.handOver && !env.faults.has('no-hand-over') ? this.#host.heirOf(this) : null,
       mustStopAccepting: this.#host.mustStopAccepting(this),
+      allEmptied: this.#host.allEmptied,
       drained,
     });
     this.#drained = null;

@@ -8,6 +8,8 @@ import { eventually } from './eventually.ts';
 import { openFds, processInfo } from './processes.ts';
 import { said, Served } from './served.ts';
 
+/** Without what is tested the first resets some, as a rule. */
+const STOPS = 4;
 const LIMITS = { drainTimeoutMs: 1_000, killTimeoutMs: 1_000 };
 
 async function stop(served: Served): Promise<OperationResults['stop']> {
@@ -95,6 +97,19 @@ describe('stop', () => {
     );
     assert.equal(lost, lostBy.refused);
   });
+
+  for (const client of ['reconnect', 'keepAlive'] as const) {
+    test(`a stop resets no connection that waited for a worker: ${client}`, async (t) => {
+      const served = await Served.start(t, { app: 'http.cjs' });
+      for (let i = 0; i < STOPS; i++) {
+        const load = await served.begin({ kind: client, connections: 8 });
+        await stop(served);
+        const { lost, lostBy, examples } = await load.stop();
+        assert.equal(lost, lostBy.refused, examples.join('\n'));
+        assert.equal((await served.home.covet('start', 'web')).code, 0);
+      }
+    });
+  }
 
   test('ten starts and deletes leave no descriptor in covet-init or the supervisor', async (t) => {
     const served = await Served.start(t, { app: 'http.cjs' });
