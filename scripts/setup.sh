@@ -14,18 +14,34 @@ need_node() {
     die "Expected Node $NODE_MIN or later, found $(node --version). See https://nodejs.org/en/download"
 }
 
-# need_commands <command=package>…: installs the packages of the missing commands, in one line, or names that line.
-need_commands() {
-  local pair packages=()
+# packages_for <command=package>…: those of the commands that are missing.
+packages_for() {
+  local pair
   for pair in "$@"; do
-    command -v "${pair%%=*}" >/dev/null || packages+=("${pair##*=}")
+    command -v "${pair%%=*}" >/dev/null || echo "${pair##*=}"
   done
-  [ ${#packages[@]} -eq 0 ] && return
-  if [ "$(id -u)" -eq 0 ] && command -v apt-get >/dev/null; then
-    echo "Installing ${packages[*]}" >&2
-    apt-get update -qq && DEBIAN_FRONTEND=noninteractive apt-get install -y -qq --no-install-recommends "${packages[@]}" >/dev/null && return
-  fi
-  die "These are needed and missing: ${packages[*]}. On Debian or Ubuntu: sudo apt-get install -y ${packages[*]}"
+}
+
+# apt_install <package>…: in one line; fails where there is no root or no apt-get.
+apt_install() {
+  [ "$(id -u)" -eq 0 ] && command -v apt-get >/dev/null || return 1
+  echo "Installing $*" >&2
+  apt-get update -qq && DEBIAN_FRONTEND=noninteractive apt-get install -y -qq --no-install-recommends "$@" >/dev/null
+}
+
+# need_commands <command=package>…: installs the packages of the missing commands, or names the line that does.
+need_commands() {
+  local packages
+  mapfile -t packages < <(packages_for "$@")
+  [ ${#packages[@]} -eq 0 ] || apt_install "${packages[@]}" ||
+    die "These are needed and missing: ${packages[*]}. On Debian or Ubuntu: sudo apt-get install -y ${packages[*]}"
+}
+
+# want_commands <command=package>…: the same, but goes on without them.
+want_commands() {
+  local packages
+  mapfile -t packages < <(packages_for "$@")
+  [ ${#packages[@]} -eq 0 ] || apt_install "${packages[@]}" || echo "Going on without ${packages[*]}: the tests that need it are skipped." >&2
 }
 
 # node_modules is stale when the lock file is newer than what npm noted of its last install.
