@@ -2,7 +2,14 @@
  * What may happen to a home, as the walk draws it. `web` serves under load throughout; `side` comes and goes. A step that meets a death may
  * fail with exit 1, which its caller is told; it must never leave anything half done, which the walk looks at after each.
  */
+import { spawnSync } from 'node:child_process';
+import { once } from 'node:events';
+import { existsSync, readFileSync } from 'node:fs';
+import { join } from 'node:path';
+import { eventually } from '../promises/eventually.ts';
 import { SHORT } from '../promises/home.ts';
+import { openFds } from '../promises/processes.ts';
+import { repositoryRoot } from '../promises/root.ts';
 import { said, type Served } from '../promises/served.ts';
 
 /** The state that must be so once things have settled. */
@@ -109,6 +116,66 @@ export const STEPS: Readonly<Record<string, Step>> = {
     process.kill(pid, 'SIGSTOP');
     await world.served.home.covet('--version');
     process.kill(pid, 'SIGCONT');
+  },
+  async stopAndContinueWorker(world) {
+    const pid = pick(world.random, await world.served.home.pids());
+    process.kill(pid, 'SIGSTOP');
+    try {
+      await world.served.home.covet('list');
+    } finally {
+      process.kill(pid, 'SIGCONT');
+    }
+  },
+  async changeEnv(world) {
+    await ask(world, 'reload', 'web', '--update-env');
+  },
+  async cutLogReader(world) {
+    const reader = world.served.home.spawn(['logs', 'web', '-f', '--lines', '100']);
+    const ended = once(reader, 'close');
+    await once(reader.stdout!, 'data');
+    reader.kill('SIGKILL');
+    await ended;
+  },
+  /** Until its log was rotated: more than a megabyte, twice. */
+  async floodLogs(world) {
+    const { home } = world.served;
+    const script = join(repositoryRoot(), 'test/fixtures/apps/floods-output.cjs');
+    const logs = { bytesMax: 1_000_000, filesMax: 1 };
+    const result = await home.tryStart({
+      ...SHORT,
+      ...CALM,
+      drainTimeoutMs: 1_000,
+      name: 'flood',
+      script,
+      instances: 1,
+      env: { PORT: '0' },
+      logs,
+    });
+    if (result.code === 0) await eventually('a rotation', () => existsSync(`${home.logFile('out', 'flood')}.1`));
+    else if (!(world.isDisturbed && result.code === 1)) throw new Error(`start flood: ${said(result)}`);
+    // However far the start came: a death may cut off the end of it, too.
+    await eventually('the flood to end', async () => {
+      if ((await actual(world, 'flood')) === null) return true;
+      await home.covet('delete', 'flood');
+      return false;
+    });
+  },
+  /** The supervisor has no descriptor to spare: what is asked of it is done or refused, and what runs runs on. */
+  async exhaustDescriptors(world) {
+    const { supervisor } = await world.served.home.list();
+    const limit = /^Max open files +(\d+) +(\d+)/m.exec(readFileSync(`/proc/${supervisor.pid}/limits`, 'utf8'))!;
+    const setLimit = (soft: number | string): void => {
+      spawnSync('prlimit', ['--pid', String(supervisor.pid), `--nofile=${soft}:${limit[2]}`]);
+    };
+    setLimit(openFds(supervisor.pid).length + 4);
+    try {
+      const { code } = await world.served.home.covet('scale', 'web', '4');
+      if (code === 0) world.model.web = 4;
+      else if (code !== 1) throw new Error(`Expected exit 0 or 1 without descriptors, got ${code}`);
+    } finally {
+      setLimit(limit[1]!);
+    }
+    world.model.web = (await actual(world, 'web'))?.wanted ?? 0;
   },
   async upgrade(world) {
     const current = (await world.served.home.covet('ping', '--json')).as('ping').folder;
