@@ -22,7 +22,11 @@ const CLIENTS: readonly Cell[] = [
 /** What uid and Node change of it, adoption.test.ts and upgrade.test.ts show. */
 describe('counted', { skip: isAgain ? 'shown by the first run' : false }, () => {
   test(`${DEATHS} deaths of the supervisor, ${UPGRADES} upgrades, ${RETURNS} returns: 0 lost, 0 closed, the same workers`, async (t) => {
-    const served = await Served.start(t, { app: 'ws-echo.cjs', env: { COVET_TEST_FAULT: 'no-safe-mode' } });
+    const served = await Served.start(t, {
+      app: 'ws-echo.cjs',
+      env: { COVET_TEST_FAULT: 'no-safe-mode' },
+      config: { env: { PUSH_MS: '2000' } },
+    });
     const { home } = served;
     const pids = await home.pids();
     const loads = await served.beginAll(CLIENTS);

@@ -39,13 +39,13 @@ describe('hostile speech', () => {
         );
     };
     await batch(20); // warm
-    const fds = { supervisor: openFds(supervisor.pid).length, init: openFds(init.pid).length };
+    const fds = { supervisor: openFds(supervisor.pid), init: openFds(init.pid) };
     const rss = rssBytes(supervisor.pid);
     await batch(FRAMES / FRAMES_PER_CONNECTION - 20);
     assert.equal((await served.home.list()).supervisor.pid, supervisor.pid, 'the supervisor was restarted');
-    await eventually(
-      'as few descriptors as before',
-      () => openFds(supervisor.pid).length <= fds.supervisor && openFds(init.pid).length <= fds.init,
+    const areAsFew = (): boolean => openFds(supervisor.pid).length <= fds.supervisor.length && openFds(init.pid).length <= fds.init.length;
+    await eventually('as few descriptors as before', areAsFew).catch(() =>
+      assert.deepEqual({ supervisor: openFds(supervisor.pid), init: openFds(init.pid) }, fds),
     );
     assert.ok(rssBytes(supervisor.pid) - rss < RSS_GROWTH_MAX, `${(rssBytes(supervisor.pid) - rss) / 1_048_576} MiB more`);
     assert.deepEqual((await served.home.app()).status, 'online');
