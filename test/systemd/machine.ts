@@ -28,7 +28,24 @@ export interface Result {
 export function why(): string | null {
   if (process.getuid!() !== 0) return 'a machine of its own needs root';
   const found = spawnSync('systemd-nspawn', ['--version'], { stdio: 'ignore' });
-  return found.status === 0 ? null : 'systemd-nspawn is not installed (systemd-container)';
+  if (found.status !== 0) return 'systemd-nspawn is not installed (systemd-container)';
+  const folder = mkdtempSync(join(tmpdir(), 'covet-machine-'));
+  try {
+    mountOverlay(folder);
+    run('umount', join(folder, 'root'));
+    return null;
+  } catch (error) {
+    return `this host lays nothing over its root: ${(error as Error).message}`;
+  } finally {
+    rmSync(folder, { recursive: true, force: true });
+  }
+}
+
+/** Of this machine's root, at `folder`/root; what is written there is in `folder`/upper. */
+function mountOverlay(folder: string): void {
+  const [upper, work, root] = ['upper', 'work', 'root'].map((name) => join(folder, name)) as [string, string, string];
+  for (const path of [upper, work, root]) mkdirSync(path);
+  run('mount', '-t', 'overlay', 'overlay', '-o', `lowerdir=/,upperdir=${upper},workdir=${work}`, root);
 }
 
 export class Machine {
@@ -39,9 +56,7 @@ export class Machine {
   /** Boots one; `end` takes it away with everything in it. */
   static async boot(): Promise<Machine> {
     const folder = mkdtempSync(join(tmpdir(), 'covet-machine-'));
-    for (const name of ['upper', 'work', 'root']) mkdirSync(join(folder, name));
-    const [upper, work, root] = ['upper', 'work', 'root'].map((name) => join(folder, name)) as [string, string, string];
-    run('mount', '-t', 'overlay', 'overlay', '-o', `lowerdir=/,upperdir=${upper},workdir=${work}`, root);
+    mountOverlay(folder);
     const machine = new Machine(folder);
     await machine.#booted();
     return machine;
