@@ -79,7 +79,7 @@ function pathsOfApp({ config, live, generations = [] }: StoredApp): NeededPath[]
   ];
   // A bare name is looked for in PATH, when the worker starts.
   if (isAbsolute(interpreter)) found.push({ app: config.name, what: 'interpreter', path: interpreter });
-  return found.filter(({ what, path }) => what !== 'script' || path !== dirname(path));
+  return found;
 }
 
 function socketFolder(app: string, address: string): NeededPath[] {

@@ -30,7 +30,6 @@ class FdStore {
   void save(const StateWriter& state);
   // An orderly end: nothing is kept.
   void clear();
-  size_t size() const { return kept_.size() + pages_.size(); }
 
  private:
   struct Kept {

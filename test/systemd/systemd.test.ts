@@ -205,13 +205,13 @@ describe('under systemd', { skip: isAgain ? 'shown by the first run' : (missing 
   });
 
   test('a hardened unit is refused while an app could not live in it, and then scores well and runs', async () => {
-    mkdirSync(join(machine.root, 'root/private'), { recursive: true });
-    writeFileSync(join(machine.root, 'root/private/app.js'), 'setInterval(() => {}, 1000);\n');
-    chmodSync(join(machine.root, 'root'), 0o700);
-    await machine.ok('covet-pm', 'start', '/root/private/app.js', '--name', 'private');
+    mkdirSync(join(machine.root, 'srv/closed'), { recursive: true });
+    writeFileSync(join(machine.root, 'srv/closed/app.js'), 'setInterval(() => {}, 1000);\n');
+    chmodSync(join(machine.root, 'srv/closed'), 0o700);
+    await machine.ok('covet-pm', 'start', '/srv/closed/app.js', '--name', 'private');
     const refused = await machine.run('covet-pm', 'startup', '--hardened');
     assert.equal(refused.code, 1);
-    assert.match(refused.stderr, /private: its script \/root\/private\/app\.js lies in \/root, which is closed to other users/);
+    assert.match(refused.stderr, /private: its script \/srv\/closed\/app\.js lies in \/srv\/closed, which is closed to other users/);
     await machine.ok('covet-pm', 'delete', 'private');
     await machine.ok('covet-pm', 'kill');
     const { exposure } = JSON.parse(await machine.ok('covet-pm', 'startup', '--hardened', '--json')) as { exposure: string };
