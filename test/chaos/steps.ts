@@ -37,6 +37,7 @@ export interface World {
 
 export type Step = (world: World) => Promise<void>;
 
+const SIDE_WORKERS = 2;
 const CALM = { minHealthyMs: 100, restart: { delayMs: 10, delayMaxMs: 50, intensity: 1_000 } };
 
 /** Exit 0, or 1 where a death may have cut it off; anything else is a fault. True when it was carried out. */
@@ -47,6 +48,15 @@ async function ask(world: World, ...args: string[]): Promise<boolean> {
   throw new Error(`covet-pm ${args.join(' ')}: ${said(result)}\n${await world.served.home.history(40)}`);
 }
 
+/** A worker that left by itself since it was looked up needs no signal. */
+function signalIfThere(pid: number, signal: 'SIGKILL' | 'SIGSTOP' | 'SIGCONT'): void {
+  try {
+    process.kill(pid, signal);
+  } catch (error) {
+    if ((error as NodeJS.ErrnoException).code !== 'ESRCH') throw error;
+  }
+}
+
 const pick = <T>(random: () => number, list: readonly T[]): T => list[Math.floor(random() * list.length)]!;
 
 async function actual(world: World, name: string): Promise<{ wanted: number; isStopped: boolean } | null> {
@@ -54,9 +64,9 @@ async function actual(world: World, name: string): Promise<{ wanted: number; isS
   return app === undefined ? null : { wanted: app.wanted, isStopped: app.status === 'stopped' || app.status === 'stopping' };
 }
 
-/** What was asked for may have been done or not: from then on what is there is what must stay. */
-async function settleSide(world: World): Promise<void> {
-  const side = await actual(world, 'side');
+/** What was asked for is so; where a death was beside it, it may have been done or not: then what is there is what must stay. */
+async function settleSide(world: World, asked: { readonly workers: number | null; readonly isStopped: boolean }): Promise<void> {
+  const side = world.isDisturbed ? await actual(world, 'side') : { wanted: asked.workers, isStopped: asked.isStopped };
   world.model.side = side?.wanted ?? null;
   world.model.isSideStopped = side?.isStopped ?? false;
 }
@@ -83,27 +93,27 @@ export const STEPS: Readonly<Record<string, Step>> = {
   async killWorker(world) {
     const pid = pick(world.random, await world.served.home.pids());
     world.model.mayLose += world.connections;
-    process.kill(pid, 'SIGKILL');
+    signalIfThere(pid, 'SIGKILL');
   },
   async startSide(world) {
     const { home, deployment } = world.served;
     if (world.model.side !== null) return;
     const { script, folder: cwd } = deployment;
-    const result = await home.tryStart({ ...SHORT, ...CALM, name: 'side', script, cwd, instances: 2, env: { PORT: '0' } });
+    const result = await home.tryStart({ ...SHORT, ...CALM, name: 'side', script, cwd, instances: SIDE_WORKERS, env: { PORT: '0' } });
     if (result.code !== 0 && !(world.isDisturbed && result.code === 1)) throw new Error(`start side: ${said(result)}`);
-    await settleSide(world);
+    await settleSide(world, { workers: SIDE_WORKERS, isStopped: false });
   },
   async stopSide(world) {
     if (world.model.side !== null && !world.model.isSideStopped) await ask(world, 'stop', 'side');
-    await settleSide(world);
+    await settleSide(world, { workers: world.model.side, isStopped: true });
   },
   async restartSide(world) {
     if (world.model.side !== null) await ask(world, 'restart', 'side');
-    await settleSide(world);
+    await settleSide(world, { workers: world.model.side, isStopped: false });
   },
   async deleteSide(world) {
     if (world.model.side !== null) await ask(world, 'delete', 'side');
-    await settleSide(world);
+    await settleSide(world, { workers: null, isStopped: false });
   },
   async killSupervisor(world) {
     process.kill((await world.served.home.list()).supervisor.pid, 'SIGKILL');
@@ -119,11 +129,11 @@ export const STEPS: Readonly<Record<string, Step>> = {
   },
   async stopAndContinueWorker(world) {
     const pid = pick(world.random, await world.served.home.pids());
-    process.kill(pid, 'SIGSTOP');
+    signalIfThere(pid, 'SIGSTOP');
     try {
       await world.served.home.covet('list');
     } finally {
-      process.kill(pid, 'SIGCONT');
+      signalIfThere(pid, 'SIGCONT');
     }
   },
   async changeEnv(world) {
