@@ -5,12 +5,12 @@ import type { Load } from '../load/load.ts';
 import { eventually } from '../promises/eventually.ts';
 import { packageOf } from '../promises/package-of.ts';
 import { Served } from '../promises/served.ts';
-import { ALL, control } from '../promises/tier.ts';
+import { ALL, control, isAgain } from '../promises/tier.ts';
 import { seededRandom, testSeed } from '../seed.ts';
 import { STEPS, type World } from './steps.ts';
 import { assertNotLost, descriptors, settled, walk } from './walk.ts';
 
-const TAKEN = Number(process.env['COVET_TEST_STEPS'] ?? (ALL ? 300 : 12));
+const TAKEN = Number(process.env['COVET_TEST_STEPS'] ?? (ALL ? 300 : isAgain ? 6 : 12));
 const CONNECTIONS = 6;
 
 interface Begun {

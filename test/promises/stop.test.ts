@@ -7,6 +7,7 @@ import { Wire } from '../load/wire.ts';
 import { eventually } from './eventually.ts';
 import { openFds, processInfo } from './processes.ts';
 import { said, Served } from './served.ts';
+import { picked } from './tier.ts';
 
 /** Without what is tested the first resets some, as a rule. */
 const STOPS = 4;
@@ -98,7 +99,7 @@ describe('stop', () => {
     assert.equal(lost, lostBy.refused);
   });
 
-  for (const client of ['reconnect', 'keepAlive'] as const) {
+  for (const client of picked(['reconnect', 'keepAlive'] as const)) {
     test(`a stop resets no connection that waited for a worker: ${client}`, async (t) => {
       const served = await Served.start(t, { app: 'http.cjs' });
       for (let i = 0; i < STOPS; i++) {
