@@ -124,13 +124,16 @@ void FdStore::save(const StateWriter& state) {
     text += entry.text;
     const char* separator = " names=";
     for (int fd : entry.fds) {
-      text += separator + nameOf(fd, entry);
+      const std::string* name = nameOf(fd, entry);
+      // The text that is there names only what is kept: it stays until all of the next one is.
+      if (name == nullptr) return;
+      text += separator + *name;
       separator = ",";
       held.insert(fd);
     }
     text += '\n';
   }
-  write(std::move(text));
+  if (!write(std::move(text))) return;
   std::erase_if(kept_, [&](const auto& item) {
     if (held.contains(item.first)) return false;
     stale_.push_back(std::move(item.second.name));
@@ -151,11 +154,10 @@ bool FdStore::keepPages() {
   return true;
 }
 
-const std::string& FdStore::nameOf(int fd, const StateEntry& entry) {
+const std::string* FdStore::nameOf(int fd, const StateEntry& entry) {
   ino_t inode = inodeOf(fd);
   auto found = kept_.find(fd);
-  if (found != kept_.end() && found->second.inode == inode) return found->second.name;
-  if (found != kept_.end()) stale_.push_back(std::move(found->second.name));
+  if (found != kept_.end() && found->second.inode == inode) return &found->second.name;
   Message message;
   (void)decode(entry.text, message);
   std::string key = message.text(message.verb == "member" ? "group" : "key").substr(0, NAME_KEY_MAX);
@@ -163,11 +165,12 @@ const std::string& FdStore::nameOf(int fd, const StateEntry& entry) {
     if (!isalnum(static_cast<unsigned char>(c)) && c != '-' && c != '_') c = '_';
   }
   std::string name = std::string(PREFIX) + message.verb + (key.empty() ? "" : "." + key) + "." + std::to_string(++serial_);
-  service_.keep(name, fd);
-  return kept_.insert_or_assign(fd, Kept{std::move(name), inode}).first->second.name;
+  if (!service_.keep(name, fd)) return nullptr;
+  if (found != kept_.end()) stale_.push_back(std::move(found->second.name));
+  return &kept_.insert_or_assign(fd, Kept{std::move(name), inode}).first->second.name;
 }
 
-void FdStore::write(std::string text) {
+bool FdStore::write(std::string text) {
   std::string head = Writer("state", ++sequence_).add("check", std::to_string(checksum(text))).take() + "\n";
   text.insert(0, head);
   int fd = pages_[sequence_ % pages_.size()].get();
@@ -178,8 +181,11 @@ void FdStore::write(std::string text) {
     if (size <= 0) break;
     have += static_cast<size_t>(size);
   }
-  // Out of memory: the other page is the last whole one, and the next change is tried anew.
-  if (have < text.size() || ftruncate(fd, static_cast<off_t>(text.size())) < 0) say("The state could not be kept: %s.", strerror(errno));
+  // Out of memory: the other page is the last whole one, and it is tried anew.
+  if (have == text.size() && ftruncate(fd, static_cast<off_t>(text.size())) == 0) return true;
+  say("The state could not be kept: %s.", strerror(errno));
+  sequence_--;
+  return false;
 }
 
 void FdStore::clear() {

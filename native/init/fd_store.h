@@ -38,8 +38,9 @@ class FdStore {
   };
 
   bool keepPages();
-  const std::string& nameOf(int fd, const StateEntry& entry);
-  void write(std::string text);
+  // Null when the manager does not take it.
+  const std::string* nameOf(int fd, const StateEntry& entry);
+  bool write(std::string text);
 
   Service& service_;
   std::map<int, Kept> kept_;
