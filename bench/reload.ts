@@ -21,6 +21,7 @@ const soak = process.argv.includes('--soak');
 const RELOADS = small ? 2 : soak ? 1_000 : 50;
 /** Between two reloads; a thousand times a thousand is a million. */
 const ANSWERS = small ? 20 : 1_000;
+const PROGRESS_RELOADS = 25;
 const CLIENTS = [
   { kind: 'reconnect', connections: 32 },
   { kind: 'keepAlive', connections: 32 },
@@ -47,6 +48,7 @@ try {
     drains.cut += Object.values(done.drain.cut).reduce((sum, n) => sum + n, 0);
     drains.killed += done.killed;
     await loads[0]?.more(ANSWERS);
+    if ((i + 1) % PROGRESS_RELOADS === 0) process.stderr.write(`${i + 1} of ${RELOADS} reloads\n`);
   }
   const tallies = await Promise.all(loads.map(async (each) => each.stop()));
   const lost = tallies.reduce((sum, tally) => sum + tally.lost, 0);
