@@ -5,7 +5,6 @@
  * The binaries lie in prebuilds/linux-<arch>/ of the package: covet.node, covet-init, covet-exec.
  */
 import { existsSync } from 'node:fs';
-import { createRequire } from 'node:module';
 import { dirname, join } from 'node:path';
 
 /** A SEQPACKET socket with descriptors: covet-init's wire, a worker's hand-off, a hand-over pair. Owns the descriptor. */
@@ -96,6 +95,9 @@ export interface Native {
   isLocked(path: string): boolean;
   /** Replaces this process; descriptors in `keep` survive, everything else is CLOEXEC. Returns only by throwing. */
   execve(path: string, argv: readonly string[], env: readonly string[], keep: readonly number[]): never;
+  /** Kept for the process: the threads of it, and nobody else, read it with leftForThreads(), '' when nothing was left. */
+  leaveForThreads(text: string): void;
+  leftForThreads(): string;
   /** What this host allows, each tried and not guessed: 'ok' or the error's code. */
   probe(): { reuseportBpf: string; ebpf: string; ioUring: string; pidfd: string; pidfdInfoExit: string; ptraceScope: number };
 }
@@ -125,8 +127,12 @@ export function binary(name: 'covet.node' | 'covet-init' | 'covet-exec'): string
 
 let loaded: Native | undefined;
 
-/** The addon, loaded at the first call (~1 ms). */
+/** The addon, loaded at the first call (~1 ms). As require() does it, which an ES module would have to load node:module for. */
 export function native(): Native {
-  loaded ??= createRequire(import.meta.url)(binary('covet.node')) as Native;
+  if (loaded === undefined) {
+    const module = { exports: {} as Native };
+    process.dlopen(module, binary('covet.node'));
+    loaded = module.exports;
+  }
   return loaded;
 }

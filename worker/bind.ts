@@ -7,7 +7,6 @@
  * fork mode bind(0): a number that nobody else can know. An own socket is told where a second worker could not have it beside this one.
  */
 import { Socket } from 'node:dgram';
-import { constants } from 'node:os';
 import type { Native } from '../native/index.ts';
 import type { Datagrams } from './datagrams.ts';
 import { borrow, SELF, type Lender, type Loan } from './lender.ts';
@@ -21,6 +20,7 @@ import {
 } from './node-internals.ts';
 
 const PORT_MAX = 65_535;
+const EADDRINUSE = 98; // errno(3) on Linux; node:os is not loaded for it before every app
 
 export interface BindParts {
   readonly datagrams: Datagrams;
@@ -100,7 +100,7 @@ function bindLent(parts: BindParts, binding: Binding, loan: Loan & { kind: 'lent
   const { native } = parts.lending!;
   if (parts.datagrams.isBound(loan.listener)) {
     native.closeFd(loan.fd);
-    return reuseAddr ? bindAlone(parts, binding) : -constants.errno.EADDRINUSE;
+    return reuseAddr ? bindAlone(parts, binding) : -EADDRINUSE;
   }
   const error = handle.open(loan.fd);
   if (error !== 0) {
@@ -153,7 +153,7 @@ function forgetPredecessor(handle: UdpHandle): void {
       const error = join.apply(handle, where);
       const isFirst = !joined.has(where.join(' '));
       joined.add(where.join(' '));
-      return isFirst && error === -constants.errno.EADDRINUSE ? 0 : error;
+      return isFirst && error === -EADDRINUSE ? 0 : error;
     };
   }
 }

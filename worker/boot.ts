@@ -3,38 +3,41 @@
  * been there, so that no child of the app takes itself for a worker. NODE_APP_INSTANCE, COVET_APP, COVET_SLOT and COVET_GENERATION
  * stay: they are a contract with apps.
  *
- * The preload acts where covet-exec meant it to (COVET_WORKER is this pid) and in threads of that process, which learn it from
- * Node's environment data, for Node loads `--require` in threads too.
+ * The preload acts where covet-exec meant it to (COVET_WORKER is this pid) and in threads of that process, for which the main thread
+ * leaves it in the addon: Node loads `--require` in threads too, and node:worker_threads is not loaded before every app for it.
  */
 import { realpathSync } from 'node:fs';
 import { resolve } from 'node:path';
-import { getEnvironmentData, isMainThread, setEnvironmentData } from 'node:worker_threads';
+import { native } from '../native/index.ts';
 import type { WorkerBoot } from '../supervisor/protocol/worker-wire.ts';
 
-const THREAD_KEY = 'covet-pm.boot';
 const NODE_OPTION = /\s*(?:--require|-r)(?:=|\s+)("(?:[^"\\]|\\.)*"|\S+)/g;
 
+export interface Boot {
+  readonly boot: WorkerBoot;
+  readonly isMainThread: boolean;
+}
+
 /** Null where the preload has nothing to do. `preload` is its own path. */
-export function takeBoot(preload: string): WorkerBoot | null {
-  return isMainThread ? takeFromEnvironment(preload) : takeFromMainThread(preload);
-}
-
-function takeFromEnvironment(preload: string): WorkerBoot | null {
+export function takeBoot(preload: string): Boot | null {
   const { env } = process;
-  const text = env['COVET_BOOT'];
-  if (text === undefined || env['COVET_WORKER'] !== String(process.pid)) return null;
-  for (const key of Object.keys(env)) if (key === 'COVET_BOOT' || key === 'COVET_WORKER' || key.startsWith('LISTEN_')) delete env[key];
+  const { COVET_BOOT: own, COVET_WORKER: meant } = env;
+  const isMainThread = own !== undefined && meant === String(process.pid);
+  const text = isMainThread ? own : leftForThreads();
+  if (text === '') return null;
+  if (isMainThread)
+    for (const key of Object.keys(env)) if (key === 'COVET_BOOT' || key === 'COVET_WORKER' || key.startsWith('LISTEN_')) delete env[key];
   forgetPreload(preload);
-  const boot = decodeBoot(text);
-  setEnvironmentData(THREAD_KEY, text);
-  return boot;
+  return { boot: decodeBoot(text), isMainThread };
 }
 
-function takeFromMainThread(preload: string): WorkerBoot | null {
-  const text = getEnvironmentData(THREAD_KEY);
-  if (typeof text !== 'string') return null;
-  forgetPreload(preload);
-  return decodeBoot(text);
+/** '' in a process that is no worker's, and without the addon: then threads bind their own addresses. */
+function leftForThreads(): string {
+  try {
+    return native().leftForThreads();
+  } catch {
+    return ''; // said by the main thread
+  }
 }
 
 /** Throws SyntaxError: the two sides are of different versions. */

@@ -5,7 +5,6 @@
  * A server goes the same way as without cluster, for listen() ends in the one seam (listen.ts). So does a datagram socket (bind.ts).
  */
 import type { Worker } from 'node:cluster';
-import { createRequire, syncBuiltinESMExports } from 'node:module';
 import { Server } from 'node:net';
 import type { Ipc } from './ipc.ts';
 import { makeUdpHandle, udpHandleOf, type SetUpListen, type UdpHandle } from './node-internals.ts';
@@ -34,8 +33,7 @@ interface ClusterChild {
 }
 
 export function installClusterFacade(slot: number, ipc: Ipc, serving: Serving): void {
-  const require = createRequire(import.meta.url);
-  const cluster = loadChildHalf(require);
+  const cluster = loadChildHalf();
   if (!cluster.isWorker) return say('node:cluster was loaded before covet-pm: the app sees a primary, ignoring');
   const worker = new cluster.Worker({ id: slot + 1, state: 'online' });
   cluster.worker = worker;
@@ -45,13 +43,12 @@ export function installClusterFacade(slot: number, ipc: Ipc, serving: Serving): 
     else bind(owner, query, done);
   };
   giveManners(worker, ipc, serving);
-  syncBuiltinESMExports();
 }
 
-function loadChildHalf(require: NodeJS.Require): ClusterChild {
+function loadChildHalf(): ClusterChild {
   process.env['NODE_UNIQUE_ID'] = '1';
   try {
-    return require('node:cluster') as ClusterChild;
+    return process.getBuiltinModule('node:cluster') as unknown as ClusterChild;
   } finally {
     delete process.env['NODE_UNIQUE_ID'];
   }

@@ -6,10 +6,9 @@
  *                      worker thread: reports through the main thread ─────┘
  */
 import { join } from 'node:path';
-import { isMainThread } from 'node:worker_threads';
 import { native } from '../native/index.ts';
 import type { WorkerBoot } from '../supervisor/protocol/worker-wire.ts';
-import { takeBoot } from './boot.ts';
+import { takeBoot, type Boot } from './boot.ts';
 import { MainThread } from './main-thread.ts';
 import { guarded, say } from './say.ts';
 import { Serving, type Wires } from './serving.ts';
@@ -19,20 +18,21 @@ import { ThreadReport } from './threads.ts';
 const FIRST_INHERITED_FD = 3;
 
 function start(): void {
-  const boot = takeBoot(join(import.meta.dirname, 'preload.cjs'));
-  if (boot === null) return;
-  const wires = openWires(boot);
-  if (isMainThread) new MainThread(boot, wires).start();
-  else startThread(boot, wires);
+  const taken = takeBoot(join(import.meta.dirname, 'preload.cjs'));
+  if (taken === null) return;
+  const wires = openWires(taken);
+  if (taken.isMainThread) new MainThread(taken.boot, wires).start();
+  else startThread(taken.boot, wires);
 }
 
 /** Without the addon, or the hand-off, there is still the channel. */
-function openWires({ handoff }: WorkerBoot): Wires | null {
+function openWires({ boot, isMainThread }: Boot): Wires | null {
   try {
     const addon = native();
     // Node's own sweep ends at the first hole: nothing of ours may reach the app's children.
     addon.setCloexecFrom(FIRST_INHERITED_FD);
-    return { native: addon, handoff: new addon.PacketSocket(isMainThread ? handoff : addon.duplicate(handoff)) };
+    if (isMainThread) addon.leaveForThreads(JSON.stringify(boot));
+    return { native: addon, handoff: new addon.PacketSocket(isMainThread ? boot.handoff : addon.duplicate(boot.handoff)) };
   } catch (error) {
     say(`no socket can be lent (${error instanceof Error ? error.message : String(error)}): this app binds its own addresses, ignoring`);
     return null;

@@ -5,7 +5,7 @@
  * The main thread opens its end with the app's first thread. A thread may have told something before that (the main thread was
  * busy), so the opening asks `who`, and every thread answers with its state.
  */
-import { BroadcastChannel, threadId, type Worker } from 'node:worker_threads';
+import type { Worker } from 'node:worker_threads';
 import type { DrainCounts, StandInNotice, WorkerMessage } from '../supervisor/protocol/worker-wire.ts';
 import type { DrainOrder } from './drain.ts';
 import type { Report } from './report.ts';
@@ -28,9 +28,15 @@ type ToMain = { readonly to: 'main'; readonly thread: number; readonly message: 
 
 type Heard = ToThreads | ToMain;
 
+/** Loaded with the first thread, not before every app. */
+const threadsModule = (): typeof import('node:worker_threads') => process.getBuiltinModule('node:worker_threads');
+
 /** node:worker_threads' class as it is; @types/node gives it the web's. Keeps no thread alive. */
 function openBroadcast(onMessage: (message: Heard) => void): (message: Heard) => void {
-  const channel = new BroadcastChannel(NAME) as unknown as EventTarget & { postMessage(message: Heard): void; unref(): void };
+  const channel = new (threadsModule().BroadcastChannel)(NAME) as unknown as EventTarget & {
+    postMessage(message: Heard): void;
+    unref(): void;
+  };
   channel.addEventListener('message', (event) => onMessage((event as Event & { data: Heard }).data));
   channel.unref();
   // oxlint-disable-next-line unicorn/require-post-message-target-origin -- an argument of windows
@@ -128,6 +134,7 @@ export interface ThreadCallbacks {
 /** A thread's side. */
 export class ThreadReport implements Report {
   readonly #callbacks: ThreadCallbacks;
+  readonly #thread = threadsModule().threadId;
   #post: ((message: Heard) => void) | null = null;
 
   constructor(callbacks: ThreadCallbacks) {
@@ -140,9 +147,9 @@ export class ThreadReport implements Report {
       if (heard.ask === 'drain') this.#callbacks.onDrain(heard.order);
       else if (heard.ask === 'take') this.#callbacks.onTake();
       else if (heard.ask === 'who') this.#callbacks.onWho();
-      else if (heard.thread === threadId) this.#callbacks.onStandIn(heard.notice, heard.fd);
+      else if (heard.thread === this.#thread) this.#callbacks.onStandIn(heard.notice, heard.fd);
     });
-    this.#post({ to: 'main', thread: threadId, message });
+    this.#post({ to: 'main', thread: this.#thread, message });
     return true;
   }
 }

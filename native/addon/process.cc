@@ -1,10 +1,11 @@
-// pidfdOpen, pidfdSignal, affinity, isLocked, execve.
+// pidfdOpen, pidfdSignal, affinity, isLocked, execve, leaveForThreads, leftForThreads.
 #include "addon/process.h"
 
 #include <fcntl.h>
 #include <sys/file.h>
 
 #include <limits>
+#include <mutex>
 
 #include "addon/args.h"
 #include "sys/affinity.h"
@@ -72,6 +73,37 @@ Napi::Value bindExecve(const Napi::CallbackInfo& info) {
   return throwErrno(info.Env(), execClean(path, argv, env, keep), path);
 }
 
+// What a process's main thread says to its worker threads: each has an environment of its own, and the library is the process's.
+class Left {
+ public:
+  void set(std::string text) {
+    std::lock_guard<std::mutex> lock(mutex_);
+    text_ = std::move(text);
+  }
+  std::string get() {
+    std::lock_guard<std::mutex> lock(mutex_);
+    return text_;
+  }
+
+ private:
+  std::mutex mutex_;
+  std::string text_;
+};
+
+Left left;
+
+Napi::Value bindLeaveForThreads(const Napi::CallbackInfo& info) {
+  Args args(info);
+  std::string text = args.text(args[0], "text");
+  if (!args.ok()) return info.Env().Undefined();
+  left.set(std::move(text));
+  return info.Env().Undefined();
+}
+
+Napi::Value bindLeftForThreads(const Napi::CallbackInfo& info) {
+  return Napi::String::New(info.Env(), left.get());
+}
+
 }  // namespace
 
 void exportProcess(Napi::Env env, Napi::Object exports) {
@@ -80,6 +112,8 @@ void exportProcess(Napi::Env env, Napi::Object exports) {
   exports.Set("affinity", Napi::Function::New<bindAffinity>(env, "affinity"));
   exports.Set("isLocked", Napi::Function::New<bindIsLocked>(env, "isLocked"));
   exports.Set("execve", Napi::Function::New<bindExecve>(env, "execve"));
+  exports.Set("leaveForThreads", Napi::Function::New<bindLeaveForThreads>(env, "leaveForThreads"));
+  exports.Set("leftForThreads", Napi::Function::New<bindLeftForThreads>(env, "leftForThreads"));
 }
 
 }  // namespace covet
