@@ -117,7 +117,7 @@ export class Home {
 
   async list(): Promise<OperationResults['list']> {
     const result = await this.covet('list', '--json');
-    if (result.code !== 0) throw new Error(`Expected list to work, got exit ${result.code}: ${result.stderr}`);
+    if (result.code !== 0) throw new Error(`Expected list to work, got exit ${result.code}: ${result.stderr}${result.stdout}`);
     return result.as('list');
   }
 

@@ -117,6 +117,23 @@ test('data goes to stdout, also from a command with flags that only the full CLI
   assert.doesNotMatch((await run(server.home, ['list', '--no-color'], { env: { FORCE_COLOR: '1' } })).stdout, /\u001b/);
 });
 
+test('a reading is asked once more where the supervisor dies over it, a change is not', async (t) => {
+  let asked = 0;
+  const server = await fake(t, {
+    list: (peer) => (++asked === 1 ? peer.socket.destroy() : peer.answer(list(app()))),
+    describe: (peer) => peer.socket.destroy(),
+    restart: (peer) => peer.socket.destroy(),
+  });
+  assert.equal(JSON.parse((await run(server.home, ['list', '--json'])).stdout).apps[0].name, 'web');
+  for (const verb of ['describe', 'restart']) {
+    const { code, stderr } = await run(server.home, [verb, 'web']);
+    assert.equal(code, 1);
+    assert.match(stderr, /^error The connection to the supervisor ended/);
+  }
+  const count = (method: string) => server.sent.filter((request) => request.method === method).length;
+  assert.deepEqual([count('list'), count('describe'), count('restart')], [2, 2, 1]);
+});
+
 test('a failed operation is a sentence and exit 1; with --json an object on stdout', async (t) => {
   const server = await fake(t, {
     reload: (peer) => peer.refuse('COVET_ERR_RELOAD_FAILED', { app: 'web', generation: 4, reason: 'slot 0 exited with 1.' }),
