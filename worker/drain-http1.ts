@@ -36,6 +36,8 @@ export class Http1Drain {
   /** Sent to the heir, or half-closed: no longer ours to look at. */
   readonly #leaving = new WeakSet<Connection>();
   readonly #refused = new WeakSet<Connection>();
+  /** Answered and not read until the next step, or a client that asks again at once would never be between messages. */
+  readonly #paused = new Set<Connection>();
   /** The response that says `Connection: close`. */
   readonly #last = new WeakMap<Connection, ServerResponse>();
   #lingering = 0;
@@ -67,11 +69,12 @@ export class Http1Drain {
       if (!staying.has(connection)) this.#idleSince.delete(connection);
       else if (this.#isIdleTooLong(connection, nowMs)) this.#closeIdle(connection);
     }
+    this.#readOn(record);
   }
 
   /** A request begins, or is being answered as the drain begins. */
   onRequest(connection: Connection, response: ServerResponse): void {
-    if (this.#canGo(connection)) response.once('close', () => this.#order.onSettled());
+    if (this.#canGo(connection)) response.once('close', () => this.#pause(connection));
     else if (!response.headersSent) this.#announceClose(connection, response);
   }
 
@@ -94,6 +97,23 @@ export class Http1Drain {
       this.#refused.add(connection);
     }
     this.#order.onSettled();
+  }
+
+  /** Runs in the turn of the loop in which the answer was written, before anything more is read. */
+  #pause(connection: Connection): void {
+    handleOf(connection.carrier)?.readStop();
+    this.#paused.add(connection);
+    this.#order.onSettled();
+  }
+
+  /** What the heir did not get is read on, unless Node itself had stopped. */
+  #readOn(record: ServerRecord): void {
+    for (const connection of this.#paused) {
+      if (connection.record !== record) continue;
+      this.#paused.delete(connection);
+      const handle = handleOf(connection.carrier);
+      if (handle?.reading === true && !this.#leaving.has(connection)) handle.readStart();
+    }
   }
 
   #canGo(connection: Connection): boolean {

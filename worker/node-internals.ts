@@ -10,6 +10,8 @@ import { Server, type Socket } from 'node:net';
 export interface StreamHandle {
   readonly fd: number;
   readonly writeQueueSize: number;
+  /** Whether Node wants to read; what readStop() here does not change. */
+  readonly reading: boolean;
   /** What libuv calls with an accepted connection. */
   onconnection(status: number, client: StreamHandle): void;
   /** 0, or a negative errno; the handle owns the descriptor then. */

@@ -27,6 +27,11 @@ const upload = Buffer.alloc(20_000, 'u');
 const loads: Record<string, Load> = {
   'requests back to back': { make: (n) => ({ pieces: [get(`/${n}`)], bodies: [`/${n} `] }), clients: 64, thinkMsMax: 0 },
   'clients that think': { make: (n) => ({ pieces: [get(`/${n}`)], bodies: [`/${n} `] }), clients: 64, thinkMsMax: 30 },
+  'clients that ask again before the worker reads': {
+    make: (n) => ({ pieces: [get(`/busy${n}`)], bodies: [`/busy${n} `] }),
+    clients: 4,
+    thinkMsMax: 0,
+  },
   'uploads half sent': {
     make: (n) => ({
       pieces: [
