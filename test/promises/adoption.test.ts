@@ -3,7 +3,9 @@
  * its connections, every line it writes is in its log, and what was under way ends in a state that somebody asked for.
  */
 import assert from 'node:assert/strict';
+import { once } from 'node:events';
 import { readFileSync } from 'node:fs';
+import { get, type IncomingMessage } from 'node:http';
 import { join } from 'node:path';
 import { describe, test } from 'node:test';
 import { eventually } from './eventually.ts';
@@ -184,15 +186,19 @@ describe('death of the supervisor', () => {
     const served = await Served.start(t, { app: 'slow-3s.cjs' });
     const { home } = served;
     const { pid } = (await home.list()).supervisor;
-    const answer = fetch(`http://127.0.0.1:${served.port}/`);
-    await eventually('the request to be in flight', async () => {
-      const client = await home.client();
-      return (await client.describe({ app: 'web' })).listeners.every(({ queued }) => queued.every((n) => n === 0));
-    });
+    const client = await home.client();
+    const request = get({ port: served.port });
+    const answered = once(request, 'response') as Promise<[IncomingMessage]>;
+    await once(request, 'finish');
+    await eventually('the request to be accepted', async () =>
+      (await client.describe({ app: 'web' })).listeners.every(({ queued }) => queued.every((n) => n === 0)),
+    );
     const deleting = home.covet('delete', 'web');
-    await eventually('the delete to be under way', async () => (await home.app()).status === 'stopping');
+    await eventually('the delete to be under way', async () => (await client.list()).apps[0]?.status === 'stopping');
     process.kill(pid, 'SIGKILL');
-    assert.equal((await answer).status, 200);
+    const [answer] = await answered;
+    assert.equal(answer.statusCode, 200);
+    answer.resume();
     await deleting;
     await eventually('the app to be gone', async () => (await home.list()).apps.length === 0);
     assert.equal((await home.covet('kill')).code, 0);
@@ -234,7 +240,7 @@ describe('death of the supervisor', () => {
     const { script } = served.deployment;
     await home.start({ ...SHORT, name: 'other', script, cwd: served.deployment.folder, env: { PORT: '0' } });
     const running = await home.pids();
-    served.deployment.release('r2', 'boots-slowly.cjs');
+    served.deployment.release('r2', 'never-listens.cjs');
     const reload = home.covet('reload', 'web');
     await eventually('the reload to be under way', async () => (await home.app()).status === 'reloading');
     for (let death = 0; death < 3; death++) await killSupervisor(home);
@@ -262,6 +268,7 @@ describe('death of the supervisor', () => {
     assert.equal((await home.covet('resurrect')).code, 0);
     assert.equal((await home.list()).supervisor.safeMode, false);
     await eventually('the other app to be looked after again', async () => (await home.app('other')).workers[0]?.state === 'ready');
+    served.deployment.release('r3', 'http.cjs');
     assert.equal((await home.covet('reload', 'web')).code, 0, 'who is named is no longer set aside');
     assert.equal((await load.stop()).lost, 0);
   });
