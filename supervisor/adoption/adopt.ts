@@ -32,6 +32,9 @@ export async function adoptApp(app: App, held: Held): Promise<Adopted> {
   const slots = findSlots(app, held);
   const groups = [...held.groups.keys()].filter((key) => readGroupKey(key)?.app === app.name);
   const memo = readAppMemo(app.deps.notes.read(appMemoKey(app.name)));
+  // Where the file had to go back to the version before: what serves was flipped to, and does not go back.
+  if (memo !== null && memo.live > app.record.live)
+    await app.save({ live: memo.live }).catch((error: Error) => app.deps.logs.say(app.name, error.message));
   const adoption = decideAdoption({
     isWanted: app.record.isWanted,
     isDeleting: app.record.isDeleting,
@@ -49,7 +52,7 @@ export async function adoptApp(app: App, held: Held): Promise<Adopted> {
     // One that was not started since the last `kill` sleeps on.
     return { workers: 0, mustStart: memo !== null && app.record.isWanted };
   }
-  if (memo !== null) app.ticketKeys = memo.ticketKeys;
+  if (memo !== null) [app.ticketKeys, app.lastExit] = [memo.ticketKeys, memo.lastExit];
   await app.host.prepareFolders();
   const logMark = await app.deps.logs.mark(app.name, 'err');
   app.beginAdoption(adoption.plan);

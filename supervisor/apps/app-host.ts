@@ -170,8 +170,10 @@ export class AppHost implements SlotHost {
     const app = this.#app;
     const worker = slot.worker!;
     const uptimeMs = Math.round(this.env.nowMs() - worker.startedMs);
-    if (!expected)
+    if (!expected) {
       app.lastExit = `worker ${slot.index} (generation ${slot.generation}, pid ${worker.pid}) ${describeEnd(end)} after ${uptimeMs} ms`;
+      app.memory.keepApp();
+    }
     app.deps.events.announce({
       type: 'worker.exited',
       app: app.name,

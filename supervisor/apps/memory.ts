@@ -26,9 +26,9 @@ export class Memory {
     } satisfies SlotMemo);
   }
 
-  /** Called whenever the app's plan changed. */
+  /** Called whenever the app's plan changed, and at each end that nobody asked for. */
   keepApp(): void {
-    const { plan, name, deps, host, degraded, ticketKeys } = this.#app;
+    const { plan, name, deps, host, degraded, ticketKeys, lastExit } = this.#app;
     if (plan.phase === 'stopped' && plan.failed === null) return this.forget();
     deps.notes.keep(appMemoKey(name), {
       isUp: plan.phase !== 'starting' && plan.phase !== 'stopped',
@@ -36,6 +36,8 @@ export class Memory {
       ticketKeys,
       ownAddresses: [...host.ownAddresses],
       degradedUntilMs: degraded.untilMs,
+      live: 'live' in plan ? plan.live : 0,
+      lastExit,
     } satisfies AppMemo);
   }
 

@@ -31,6 +31,10 @@ const appMemoSchema = v.object({
   /** What its workers bound by themselves. */
   ownAddresses: v.array(v.string()),
   degradedUntilMs: v.nullable(v.number()),
+  /** The generation that serves. One more than on disk where that had to go back to the version before. */
+  live: v.optional(count, 0),
+  /** Of the last worker that ended by itself, in words. */
+  lastExit: v.optional(v.nullable(v.string()), null),
 });
 
 /** The operation that is being carried out on an app. */

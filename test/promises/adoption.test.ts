@@ -4,10 +4,10 @@
  */
 import assert from 'node:assert/strict';
 import { once } from 'node:events';
-import { readFileSync } from 'node:fs';
 import { get, type IncomingMessage } from 'node:http';
 import { join } from 'node:path';
 import { describe, test } from 'node:test';
+import { assertCounted } from './counted.ts';
 import { eventually } from './eventually.ts';
 import { type Home, SHORT } from './home.ts';
 import { processInfo } from './processes.ts';
@@ -41,22 +41,6 @@ async function bothReady(home: Home): Promise<void> {
 
 /** Else it would be safe mode that so many deaths lead to. */
 const OFTEN = { COVET_TEST_FAULT: 'no-safe-mode' };
-
-/** Every line of counts.cjs is whole, and no number of a worker's is missing. Answers with slot → its numbers in the log. */
-function assertCounted(home: Home, app: string): Map<string, number[]> {
-  const lines = readFileSync(home.logFile('out', app), 'utf8').split('\n').filter(Boolean);
-  const torn = lines.filter((line) => !/^(count \d|listening) \d+$/.test(line));
-  assert.deepEqual(torn, [], 'every line is whole');
-  const bySlot = new Map<string, number[]>();
-  for (const [, slot = '', count] of lines.map((line) => line.split(' ')).filter(([word]) => word === 'count')) {
-    const counts = bySlot.get(slot) ?? [];
-    // A line may be there twice, and a successor begins at 1.
-    assert.ok(Number(count) <= (counts.at(-1) ?? 0) + 1, `slot ${slot}: ${count} follows ${counts.at(-1)}`);
-    counts.push(Number(count));
-    bySlot.set(slot, counts);
-  }
-  return bySlot;
-}
 
 describe('death of the supervisor', () => {
   test('under load nothing is lost, and the workers and their connections are the same ones', async (t) => {
@@ -109,8 +93,8 @@ describe('death of the supervisor', () => {
     const load = await served.begin({ kind: 'reconnect', connections: 4 });
     for (let round = 0; round < DOUBLE_DEATHS; round++) {
       const { supervisor, apps } = await served.home.list();
-      const victim = apps[0]!.workers[round % 2]!;
-      const [first, second] = round % 4 < 2 ? [victim.pid, supervisor.pid] : [supervisor.pid, victim.pid];
+      const victim = apps[0]!.workers[Math.floor(round / 2) % 2]!;
+      const [first, second] = round % 2 === 0 ? [victim.pid, supervisor.pid] : [supervisor.pid, victim.pid];
       process.kill(first, 'SIGKILL');
       await new Promise((resolve) => setTimeout(resolve, ((SEED + round * 37) % APART_MS_MAX) + 1));
       process.kill(second, 'SIGKILL');
@@ -119,6 +103,8 @@ describe('death of the supervisor', () => {
       const after = (await served.home.app()).workers;
       assert.notEqual(after[victim.slot]!.pid, victim.pid);
       assert.equal(after[1 - victim.slot]!.pid, apps[0]!.workers[1 - victim.slot]!.pid, 'the other one is the same');
+      const { lastExit } = (await served.home.covet('describe', 'web', '--json')).as('describe');
+      assert.match(lastExit ?? '', new RegExp(`pid ${victim.pid}\\) .*SIGKILL`), 'its end is known');
       await load.more(20);
     }
     // Only what the dead worker had accepted: nothing was refused, and nothing waited for ever.
