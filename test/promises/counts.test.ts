@@ -1,12 +1,17 @@
 /**
  * The headline of what may die, counted: so many deaths of the supervisor, upgrades and returns, one after the other, under clients that connect anew,
- * keep their connections, and hold WebSockets. Nothing is lost, nothing is closed, and the workers are the same ones throughout.
+ * keep their connections, and hold WebSockets. Nothing is lost, nothing is closed, the workers are the same ones throughout, and of what they print
+ * no line is missing.
  */
 import assert from 'node:assert/strict';
+import { join } from 'node:path';
 import { describe, test } from 'node:test';
+import { assertCounted } from './counted.ts';
 import { eventually } from './eventually.ts';
+import { SHORT } from './home.ts';
 import { packageOf } from './package-of.ts';
 import type { Cell } from './reload-cells.ts';
+import { repositoryRoot } from './root.ts';
 import { assertNothingLost, said, Served, stopAll } from './served.ts';
 import { ALL, isAgain } from './tier.ts';
 
@@ -21,19 +26,23 @@ const CLIENTS: readonly Cell[] = [
 
 /** What uid and Node change of it, adoption.test.ts and upgrade.test.ts show. */
 describe('counted', { skip: isAgain ? 'shown by the first run' : false }, () => {
-  test(`${DEATHS} deaths of the supervisor, ${UPGRADES} upgrades, ${RETURNS} returns: 0 lost, 0 closed, the same workers`, async (t) => {
+  test(`${DEATHS} deaths of the supervisor, ${UPGRADES} upgrades, ${RETURNS} returns: 0 lost, 0 closed, the same workers, no line missing`, async (t) => {
     const served = await Served.start(t, {
       app: 'ws-echo.cjs',
       env: { COVET_TEST_FAULT: 'no-safe-mode' },
       config: { env: { PUSH_MS: '2000' } },
     });
     const { home } = served;
-    const pids = await home.pids();
+    const script = join(repositoryRoot(), 'test/fixtures/apps/counts.cjs');
+    // Few enough lines that no log is rotated away.
+    await home.start({ ...SHORT, name: 'counts', script, instances: 2, env: { PORT: '0', LINES: '1' } });
+    const workers = async (): Promise<number[]> => (await home.list()).apps.flatMap((app) => app.workers.map(({ pid }) => pid));
+    const pids = await workers();
     const loads = await served.beginAll(CLIENTS);
     const next = packageOf(home.work, '0.2.0');
     const after = async (what: string): Promise<void> => {
       await Promise.all(loads.map(async ({ load, cell }) => load.more(cell.connections)));
-      assert.deepEqual(await home.pids(), pids, what);
+      assert.deepEqual(await workers(), pids, what);
     };
     for (let death = 0; death < DEATHS; death++) {
       const { pid } = (await home.list()).supervisor;
@@ -54,5 +63,8 @@ describe('counted', { skip: isAgain ? 'shown by the first run' : false }, () => 
     for (const { cell, tally } of accounts)
       t.diagnostic(`${cell.client}: ${tally.answered} answered, ${tally.lost} lost, ${tally.opened} connections opened`);
     assertNothingLost(accounts);
+    assert.equal((await home.covet('stop', 'counts')).code, 0);
+    for (const [slot, counts] of assertCounted(home, 'counts'))
+      t.diagnostic(`counts, slot ${slot}: ${counts.at(-1)} lines, none missing, ${counts.length - new Set(counts).size} twice`);
   });
 });
