@@ -3,13 +3,16 @@
  * supervisor, or of both at once; a covet-init that hangs is bitten; a stop drains and leaves nothing; a boot brings back what was wanted.
  */
 import assert from 'node:assert/strict';
-import { appendFileSync, chmodSync, mkdirSync, readFileSync, statSync, writeFileSync } from 'node:fs';
+import { appendFileSync, chmodSync, cpSync, mkdirSync, readFileSync, statSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { after as afterAll, before as beforeAll, describe, test } from 'node:test';
+import { assertCost } from '../promises/cost.ts';
 import { eventually } from '../promises/eventually.ts';
 import { packageOf } from '../promises/package-of.ts';
+import { repositoryRoot } from '../promises/root.ts';
 import { ALL, isAgain } from '../promises/tier.ts';
 import { type Load, LoadProcess } from '../load/load.ts';
+import { Parked } from '../load/parked.ts';
 import type { Tally } from '../load/tally.ts';
 import type { OperationResults } from '../../supervisor/protocol/operations.ts';
 import { Machine, why } from './machine.ts';
@@ -81,6 +84,33 @@ describe('under systemd', { skip: isAgain ? 'shown by the first run' : (missing 
       assertCounted(machine, at);
     });
   }
+
+  test('of covet-init, and of both at once: it costs what docs/reliability.md says', async (t) => {
+    const port = PORT + 5;
+    cpSync(join(repositoryRoot(), 'node_modules/ws'), join(machine.root, 'opt/apps/node_modules/ws'), { recursive: true });
+    await machine.ok('env', `PORT=${port}`, 'covet-pm', 'start', '/opt/apps/holds.cjs', '--name', 'holds', '-i', '1');
+    const worker = (await machine.json('list')).apps.find(({ name }) => name === 'holds')!.workers[0]!.pid;
+    const parked = await Parked.start({ host: '127.0.0.1', port }, machine.inNetwork);
+    const signal = async (name: 'SIGSTOP' | 'SIGCONT'): Promise<void> => {
+      await machine.ok('kill', `-${name}`, String(worker));
+      await eventually(`${name} to be there`, async () => {
+        const state = await machine.ok('ps', '-o', 'state=', '-p', String(worker));
+        return (state === 'T') === (name === 'SIGSTOP');
+      });
+    };
+    const queued = async (): Promise<number> =>
+      (await machine.json('describe', 'holds')).listeners.flatMap((listener) => listener.queued).reduce((sum, n) => sum + n, 0);
+    try {
+      for (const [death, killed] of [
+        ['covet-init, under systemd', ['init']],
+        ['both at once, under systemd', ['init', 'supervisor']],
+      ] as const)
+        await assertCost(t, death, { parked, worker, signal, queued, kill: async () => kill(machine, killed) });
+    } finally {
+      await parked.close();
+    }
+    await machine.ok('covet-pm', 'delete', 'holds');
+  });
 
   test('what systemd kept outlasts an upgrade, and a reload after it loses nothing', async () => {
     packageOf(join(machine.root, 'opt'), '9.9.9');
