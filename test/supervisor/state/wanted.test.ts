@@ -1,12 +1,16 @@
 /** Wanted state on disk: whole or not at all, private, and never lost to a bad file. */
 import assert from 'node:assert/strict';
-import { existsSync, mkdtempSync, readFileSync, rmSync, statSync, writeFileSync } from 'node:fs';
+import { spawn } from 'node:child_process';
+import { once } from 'node:events';
+import { existsSync, mkdtempSync, readdirSync, readFileSync, rmSync, statSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterEach, beforeEach, test } from 'node:test';
 import * as v from 'valibot';
 import { appConfigSchema } from '../../../supervisor/protocol/config.ts';
 import { WantedState, type AppRecord } from '../../../supervisor/state/wanted.ts';
+import { repositoryRoot } from '../../promises/root.ts';
+import { picked } from '../../promises/tier.ts';
 
 let folder = '';
 beforeEach(() => (folder = mkdtempSync(join(tmpdir(), 'covet-'))));
@@ -33,17 +37,70 @@ test('what was saved is what is loaded, in a file that only its owner reads', as
   assert.equal(again.records.get('a')!.lastGeneration, 7);
 });
 
-test('a garbage file is kept aside and the version before it is used', async () => {
+for (const [what, spoil] of [
+  ['is empty', () => ''],
+  ['ends after a byte', (text) => text.slice(0, 1)],
+  ['ends half way', (text) => text.slice(0, text.length / 2)],
+  ['lacks its last byte', (text) => text.slice(0, -1)],
+  ['is no text', () => '\0'.repeat(100)],
+  ['is other JSON', () => '[]'],
+  ['is of a newer version', (text) => text.replace('"version":1', '"version":2')],
+] as readonly (readonly [string, (text: string) => string])[])
+  test(`a file that ${what} is kept aside, and the version before it is used`, async () => {
+    const path = join(folder, 'wanted.json');
+    const state = new WantedState(path);
+    await state.save('a', () => record('a'));
+    await state.save('b', () => record('b'));
+    const spoilt = spoil(readFileSync(path, 'utf8'));
+    writeFileSync(path, spoilt);
+    const again = new WantedState(path);
+    const problem = await again.load();
+    assert.match(problem!, /not readable as state.*kept as.*previous is used/s);
+    assert.deepEqual([...again.records.keys()], ['a']);
+    assert.equal(readFileSync(`${path}.unreadable`, 'utf8'), spoilt);
+  });
+
+/** What a save does to the disk, in its order. */
+const STEPS = [
+  'open',
+  'write',
+  'sync',
+  'close',
+  'copy',
+  'rename',
+  'open of the folder',
+  'sync of the folder',
+  'close of the folder',
+] as const;
+const RENAME = STEPS.indexOf('rename');
+
+async function killedAt(path: string, step: number): Promise<NodeJS.Signals | null> {
+  const program = join(repositoryRoot(), 'test/supervisor/state/dies-while-saving.ts');
+  const child = spawn(process.execPath, ['--import', 'tsx', program, path, String(step + 1)], { cwd: repositoryRoot(), stdio: 'inherit' });
+  const [, signal] = (await once(child, 'exit')) as [number | null, NodeJS.Signals | null];
+  return signal;
+}
+
+for (const step of [...picked(STEPS.slice(0, RENAME + 1)), ...picked(STEPS.slice(RENAME + 1))])
+  test(`a kill -9 at the ${step} of a save leaves what was before it, or what was saved`, async () => {
+    const path = join(folder, 'wanted.json');
+    await new WantedState(path).save('a', () => record('a', 1));
+    const at = STEPS.indexOf(step);
+    assert.equal(await killedAt(path, at), 'SIGKILL');
+    const state = new WantedState(path);
+    assert.equal(await state.load(), null);
+    assert.equal(state.records.get('a')!.lastGeneration, at <= RENAME ? 1 : 2);
+    await state.save('a', () => record('a', 3));
+    const again = new WantedState(path);
+    assert.equal(await again.load(), null);
+    assert.equal(again.records.get('a')!.lastGeneration, 3);
+    assert.deepEqual(readdirSync(folder).toSorted(), ['wanted.json', 'wanted.json.previous']);
+  });
+
+test('a save does nothing to the disk that is not among these steps', async () => {
   const path = join(folder, 'wanted.json');
-  const state = new WantedState(path);
-  await state.save('a', () => record('a'));
-  await state.save('b', () => record('b'));
-  writeFileSync(path, '{"version":1,"apps":[{"conf');
-  const again = new WantedState(path);
-  const problem = await again.load();
-  assert.match(problem!, /not readable as state.*kept as/);
-  assert.deepEqual([...again.records.keys()], ['a']);
-  assert.equal(readFileSync(`${path}.unreadable`, 'utf8'), '{"version":1,"apps":[{"conf');
+  await new WantedState(path).save('a', () => record('a', 1));
+  assert.equal(await killedAt(path, STEPS.length), null);
 });
 
 test('what was used in place of a garbage file outlives a restart, and the saves after it', async () => {
