@@ -32,7 +32,7 @@ void resetSignals() {
 
 // In the child; comes back only when it failed.
 void become(char** program, int wire, int failure) {
-  setpgid(0, 0);
+  setsid();
   resetSignals();
   Service::forgetEnvironment();
   // Out of the way of 3 and 4 first, then into place; dup2 clears CLOEXEC, dup3 does not.

@@ -1,5 +1,6 @@
 // The supervisor's process: started with the wire as descriptor 3 and nothing else, and how long to wait before the next one.
-// Its own process group: what a terminal sends reaches covet-init alone, which passes it on by the wire.
+// Its own session: what a terminal sends reaches covet-init alone, which passes it on by the wire; and when covet-init dies while the
+// supervisor is stopped, no SIGHUP of the kernel's for orphaned groups (setpgid(2)) ends it.
 #pragma once
 
 #include <sys/types.h>
