@@ -3,6 +3,8 @@
  * that the worker is covet-init's child from its first instant; its pid and its end are told by covet-init, never by execa's promise,
  * which is awaited only to learn that covet-exec itself could not run.
  */
+import type { ChildProcess } from 'node:child_process';
+import { channel } from 'node:diagnostics_channel';
 import { binary } from '../../native/index.ts';
 
 export interface SpawnOrder {
@@ -33,15 +35,38 @@ export async function spawnWorker(order: SpawnOrder): Promise<string | null> {
   // A quarter of a megabyte of code: only a supervisor that starts something pays for it.
   const { execa } = await import('execa');
   const report = 3 + order.fds.length;
-  const result = await execa(binary('covet-exec'), covetExecArgs(order, report), {
-    stdio: ['ignore', inherit(order.out), inherit(order.err), ...order.fds.map(inherit), inherit(order.report)],
-    env: order.env,
-    extendEnv: false,
-    cleanup: false,
-    buffer: false,
-    reject: false,
-  });
-  return result.failed ? (result.shortMessage ?? 'covet-exec could not be run') : null;
+  return heard(async () =>
+    execa(binary('covet-exec'), covetExecArgs(order, report), {
+      stdio: ['ignore', inherit(order.out), inherit(order.err), ...order.fds.map(inherit), inherit(order.report)],
+      env: order.env,
+      extendEnv: false,
+      cleanup: false,
+      buffer: false,
+      reject: false,
+    }),
+  );
+}
+
+/**
+ * Where no descriptor is left, node says so by an event of a child that it has not set up, and execa (9.6.1) throws at such a child before it
+ * listens: nobody would hear the event, and the supervisor would die of it.
+ */
+async function heard(run: () => Promise<{ readonly failed: boolean; readonly shortMessage?: string | undefined }>): Promise<string | null> {
+  let told: Promise<Error> | undefined;
+  const hear = (message: unknown): void => {
+    const { process: child } = message as { process: ChildProcess };
+    told = new Promise((resolve) => child.once('error', resolve));
+  };
+  const created = channel('child_process');
+  created.subscribe(hear);
+  try {
+    const running = run();
+    created.unsubscribe(hear);
+    const { failed, shortMessage } = await running;
+    return failed ? (shortMessage ?? 'covet-exec could not be run') : null;
+  } catch (error) {
+    return `covet-exec could not be run: ${((await told) ?? (error as Error)).message}`;
+  }
 }
 
 /** Imports execa before a worker needs it, so that the first spawn does not wait. */
