@@ -2,6 +2,8 @@
  * The outside world as one object: clock, timers, randomness, native calls, paths. Whatever decides or acts takes it as an argument,
  * so that a test can pass its own; nothing in the supervisor reads process.env or Date by itself.
  */
+import { readFileSync } from 'node:fs';
+import { join } from 'node:path';
 import { native, type Native } from '../native/index.ts';
 import { pathsOf, type Paths } from './protocol/paths.ts';
 import { logFormatOf, type LogFormat } from './own-words.ts';
@@ -30,27 +32,32 @@ export interface Env {
   readonly logFormat: LogFormat;
   /**
    * Switches that take a mechanism away, so that a test can show that it is what keeps the promise: no-flip, no-drain, no-hand-over,
-   * no-stand-in, no-trial, no-adoption, no-safe-mode.
+   * no-stand-in, no-trial, no-adoption, no-safe-mode. And `moved-clock`: the wall clock is off by as many milliseconds as CLOCK_FILE in the
+   * home says.
    */
   readonly faults: ReadonlySet<string>;
   /** A moment at which a test may have this process die, by the fault `die@<point>`. */
   reach(point: string): void;
 }
 
+/** A test writes it, to move the wall clock of a supervisor that runs. */
+export const CLOCK_FILE = 'clock-off-ms';
+
 declare const COVET_VERSION: string;
 
 export function realEnv(variables: NodeJS.ProcessEnv = process.env): Env {
   const faults = new Set((variables['COVET_TEST_FAULT'] ?? '').split(',').filter(Boolean));
+  const paths = pathsOf(variables, process.getuid!());
   return {
     nowMs: () => Number(process.hrtime.bigint()) / 1e6,
-    wallClock: () => new Date(),
+    wallClock: faults.has('moved-clock') ? () => movedClock(join(paths.home, CLOCK_FILE)) : () => new Date(),
     random: Math.random,
     after(ms, run) {
       const timer = setTimeout(run, ms);
       return { cancel: () => clearTimeout(timer) };
     },
     native: native(),
-    paths: pathsOf(variables, process.getuid!()),
+    paths,
     isHomeTemporary: variables['COVET_RUN_TEMP'] === '1',
     uid: process.getuid!(),
     node: process.execPath,
@@ -61,4 +68,12 @@ export function realEnv(variables: NodeJS.ProcessEnv = process.env): Env {
       if (faults.has(`die@${point}`)) process.kill(process.pid, 'SIGKILL');
     },
   };
+}
+
+function movedClock(file: string): Date {
+  try {
+    return new Date(Date.now() + Number(readFileSync(file, 'utf8')));
+  } catch {
+    return new Date(); // not moved yet
+  }
 }

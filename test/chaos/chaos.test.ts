@@ -1,75 +1,71 @@
-/** A random walk under load. COVET_TEST_SEED plays it again; 12 steps by default, 300 with --all. */
+/** A random walk under load. A failure says the command that plays it again; 6 steps by default, 300 with --all. */
 import assert from 'node:assert/strict';
-import { describe, test, type TestContext } from 'node:test';
-import type { Load } from '../load/load.ts';
+import { describe, test } from 'node:test';
 import { eventually } from '../promises/eventually.ts';
-import { packageOf } from '../promises/package-of.ts';
-import { Served } from '../promises/served.ts';
-import { ALL, control, isAgain } from '../promises/tier.ts';
+import { ALL, control } from '../promises/tier.ts';
 import { seededRandom, testSeed } from '../seed.ts';
-import { STEPS, type World } from './steps.ts';
-import { assertNotLost, descriptors, settled, walk } from './walk.ts';
+import { assertNotLost, descriptorsOf, settled } from './invariants.ts';
+import { STEPS } from './steps.ts';
+import { nameOf, walk } from './walk.ts';
+import { beginWorld, type Held } from './world.ts';
 
-const TAKEN = Number(process.env['COVET_TEST_STEPS'] ?? (ALL ? 300 : isAgain ? 6 : 12));
-const CONNECTIONS = 6;
-
-interface Begun {
-  readonly world: World;
-  readonly loads: readonly Load[];
-}
-
-async function begin(t: TestContext, faults: string): Promise<Begun> {
-  const served = await Served.start(t, {
-    app: 'http.cjs',
-    env: { COVET_TEST_FAULT: faults },
-    config: { minHealthyMs: 100, restart: { delayMs: 10, delayMaxMs: 50, intensity: 1_000 } },
-  });
-  const world: World = {
-    served,
-    model: { web: 2, side: null, isSideStopped: false, builds: 0, mayLose: 0 },
-    connections: CONNECTIONS * 2,
-    otherVersion: packageOf(served.home.work, '0.2.0'),
-    random: seededRandom(seed),
-    isDisturbed: false,
-  };
-  const reconnecting = await served.begin({ kind: 'reconnect', connections: CONNECTIONS });
-  return { world, loads: [reconnecting, await served.begin({ kind: 'keepAlive', connections: CONNECTIONS, thinkMs: [0, 20] })] };
-}
+const TAKEN = Number(process.env['COVET_TEST_STEPS'] ?? (ALL ? 300 : 6));
 
 const seed = testSeed();
+const again = (steps: number): string => `COVET_TEST_SEED=${seed} COVET_TEST_STEPS=${steps} scripts/test chaos`;
 
 describe('chaos', () => {
   test(`${TAKEN} random steps under load leave what is wanted, and lose nothing (seed ${seed})`, async (t) => {
-    const { world, loads } = await begin(t, 'no-safe-mode');
-    await walk({ world, loads, steps: TAKEN, say: (text) => t.diagnostic(text) });
+    const world = await beginWorld(t);
+    if (world.served.home.disk === null) t.diagnostic('no disk can be mounted here: fillDisk fills none');
+    const taken: string[] = [];
+    await walk({
+      world,
+      seed,
+      steps: TAKEN,
+      again,
+      taken: (step) => taken.push(nameOf(step)) > 0,
+    });
+    t.diagnostic(taken.join(' '));
     // A supervisor that has just taken over, twice: whatever is gathered by a death would be there the second time.
-    const take = async (...steps: readonly (keyof typeof STEPS)[]): Promise<void> => {
+    const take = async (...steps: readonly (keyof typeof STEPS)[]): Promise<Held> => {
+      let held: Held = { init: 0, supervisor: 0 };
       for (const step of steps) {
-        await STEPS[step]!(world);
-        await settled(world);
+        await STEPS[step]!(world, seededRandom(seed));
+        held = descriptorsOf(await settled(world));
       }
+      return held;
     };
-    await take('killSupervisor');
-    const before = await descriptors(world);
-    await take('killSupervisor', 'killInit', 'killSupervisor');
+    const before = await take('killSupervisor');
     // At either moment the last command's connection may be about to close.
-    let after = before;
+    let after = await take('killSupervisor', 'killInit', 'killSupervisor');
     const isNoMore = async (): Promise<boolean> => {
-      after = await descriptors(world);
+      after = descriptorsOf(await world.served.home.list());
       return after.init <= before.init && after.supervisor <= before.supervisor;
     };
     await eventually('no more descriptors than before', isNoMore).catch(() => assert.deepEqual(after, before));
-    for (const load of loads) await load.stop();
+    for (const load of world.loads) await load.stop();
+  });
+
+  test('a step after which something is not as it must be is named, with the command that plays it again', control, async (t) => {
+    const world = await beginWorld(t);
+    world.model.mayLose = Number.NEGATIVE_INFINITY;
+    const walking = walk({ world, seed, steps: 5, again, taken: () => true });
+    await assert.rejects(
+      walking,
+      new RegExp(`^Error: seed ${seed}, step 1, after \\S+: .* may have been in flight[^]*\nAgain: ${again(1)}$`),
+    );
+    for (const load of world.loads) await load.stop();
   });
 
   test('a walk on which nobody takes over is seen to fail', control, async (t) => {
-    const { world, loads } = await begin(t, 'no-safe-mode,no-adoption');
-    await STEPS['killSupervisor']!(world);
+    const world = await beginWorld(t, ['no-adoption']);
+    await STEPS['killSupervisor']!(world, seededRandom(seed));
     await assert.rejects(async () => {
       await settled(world);
-      await Promise.all(loads.map(async (load) => load.more(20)));
-      await assertNotLost(world, loads);
+      await Promise.all(world.loads.map(async (load) => load.more(20)));
+      await assertNotLost(world);
     });
-    for (const load of loads) await load.stop();
+    for (const load of world.loads) await load.stop();
   });
 });

@@ -10,35 +10,22 @@ import { eventually } from '../promises/eventually.ts';
 import { SHORT } from '../promises/home.ts';
 import { openFds } from '../promises/processes.ts';
 import { repositoryRoot } from '../promises/root.ts';
-import { said, type Served } from '../promises/served.ts';
+import { said } from '../promises/served.ts';
+import { settled } from './invariants.ts';
+import { CALM, type List, OTHER_VERSION, setClock, WEB_WORKERS_MAX, type World } from './world.ts';
 
-/** The state that must be so once things have settled. */
-export interface Model {
-  web: number;
-  /** Workers of `side`; null when there is no such app. */
-  side: number | null;
-  isSideStopped: boolean;
-  builds: number;
-  /** Requests that may be lost: those in flight in workers that were killed. */
-  mayLose: number;
-}
-
-export interface World {
-  readonly served: Served;
-  readonly model: Model;
-  /** Connections of all clients. */
-  readonly connections: number;
-  /** A package of another version. */
-  readonly otherVersion: string;
-  readonly random: () => number;
-  /** A death is under way beside the step: whatever command was given may be cut off. */
-  isDisturbed: boolean;
-}
-
-export type Step = (world: World) => Promise<void>;
+/** `random` is the step's own, so that what one step draws never changes what the next one is. */
+export type Step = (world: World, random: () => number) => Promise<void>;
 
 const SIDE_WORKERS = 2;
-const CALM = { minHealthyMs: 100, restart: { delayMs: 10, delayMaxMs: 50, intensity: 1_000 } };
+const CLOCK_OFF_DAYS_MAX = 30;
+
+/** True when it was carried out, false when it was refused. */
+async function mayAsk(world: World, ...args: string[]): Promise<boolean> {
+  const result = await world.served.home.covet(...args);
+  if (result.code === 0 || result.code === 1) return result.code === 0;
+  throw new Error(`covet-pm ${args.join(' ')}: ${said(result)}`);
+}
 
 /** Exit 0, or 1 where a death may have cut it off; anything else is a fault. True when it was carried out. */
 async function ask(world: World, ...args: string[]): Promise<boolean> {
@@ -46,6 +33,21 @@ async function ask(world: World, ...args: string[]): Promise<boolean> {
   if (result.code === 0) return true;
   if (world.isDisturbed && result.code === 1) return false;
   throw new Error(`covet-pm ${args.join(' ')}: ${said(result)}\n${await world.served.home.history(40)}`);
+}
+
+/** A look that a death cuts off is repeated, as whoever looks would. */
+async function look(world: World): Promise<List> {
+  if (!world.isDisturbed) return world.served.home.list();
+  return eventually('list to answer', async () => world.served.home.list().catch(() => false as const));
+}
+
+/** Pids of web's: one at least, for its successor comes. */
+async function workersOf(world: World): Promise<number[]> {
+  return eventually('a worker of web', async () => {
+    const web = (await look(world)).apps.find(({ name }) => name === 'web');
+    const pids = (web?.workers ?? []).flatMap(({ pid }) => (pid === 0 ? [] : pid));
+    return pids.length > 0 && pids;
+  });
 }
 
 /** A worker that left by itself since it was looked up needs no signal. */
@@ -57,10 +59,20 @@ function signalIfThere(pid: number, signal: 'SIGKILL' | 'SIGSTOP' | 'SIGCONT'): 
   }
 }
 
+/** Whoever it is may be killed meanwhile. */
+async function stopAndContinue(pid: number, meanwhile: () => Promise<unknown>): Promise<void> {
+  signalIfThere(pid, 'SIGSTOP');
+  try {
+    await meanwhile();
+  } finally {
+    signalIfThere(pid, 'SIGCONT');
+  }
+}
+
 const pick = <T>(random: () => number, list: readonly T[]): T => list[Math.floor(random() * list.length)]!;
 
 async function actual(world: World, name: string): Promise<{ wanted: number; isStopped: boolean } | null> {
-  const app = (await world.served.home.list()).apps.find((one) => one.name === name);
+  const app = (await look(world)).apps.find((one) => one.name === name);
   return app === undefined ? null : { wanted: app.wanted, isStopped: app.status === 'stopped' || app.status === 'stopping' };
 }
 
@@ -77,21 +89,21 @@ export const STEPS: Readonly<Record<string, Step>> = {
     deployment.release(`c${++world.model.builds}`, 'http.cjs');
     await ask(world, 'reload', 'web');
   },
-  async badReload(world) {
+  async badReload(world, random) {
     const { deployment, home } = world.served;
-    const bad = pick(world.random, ['throws-at-import.cjs', 'throws-after-listen.cjs', 'exits-within-min-healthy.cjs']);
+    const bad = pick(random, ['throws-at-import.cjs', 'throws-after-listen.cjs', 'exits-within-min-healthy.cjs']);
     deployment.release(`c${++world.model.builds}`, bad);
     const result = await home.covet('reload', 'web');
     deployment.release(`c${++world.model.builds}`, 'http.cjs');
     if (result.code !== 1) throw new Error(`A bad build (${bad}) was accepted: ${said(result)}`);
   },
-  async scale(world) {
-    const wanted = 1 + Math.floor(world.random() * 4);
+  async scale(world, random) {
+    const wanted = 1 + Math.floor(random() * WEB_WORKERS_MAX);
     if (await ask(world, 'scale', 'web', String(wanted))) world.model.web = wanted;
     else world.model.web = (await actual(world, 'web'))?.wanted ?? 0;
   },
-  async killWorker(world) {
-    const pid = pick(world.random, await world.served.home.pids());
+  async killWorker(world, random) {
+    const pid = pick(random, await workersOf(world));
     world.model.mayLose += world.connections;
     signalIfThere(pid, 'SIGKILL');
   },
@@ -116,25 +128,19 @@ export const STEPS: Readonly<Record<string, Step>> = {
     await settleSide(world, { workers: null, isStopped: false });
   },
   async killSupervisor(world) {
-    process.kill((await world.served.home.list()).supervisor.pid, 'SIGKILL');
+    signalIfThere((await look(world)).supervisor.pid, 'SIGKILL');
   },
   async killInit(world) {
-    process.kill((await world.served.home.list()).init.pid, 'SIGKILL');
+    signalIfThere((await look(world)).init.pid, 'SIGKILL');
   },
   async stopAndContinueSupervisor(world) {
-    const { pid } = (await world.served.home.list()).supervisor;
-    process.kill(pid, 'SIGSTOP');
-    await world.served.home.covet('--version');
-    process.kill(pid, 'SIGCONT');
+    await stopAndContinue((await look(world)).supervisor.pid, async () => world.served.home.covet('--version'));
   },
-  async stopAndContinueWorker(world) {
-    const pid = pick(world.random, await world.served.home.pids());
-    signalIfThere(pid, 'SIGSTOP');
-    try {
-      await world.served.home.covet('list');
-    } finally {
-      signalIfThere(pid, 'SIGCONT');
-    }
+  async stopAndContinueInit(world) {
+    await stopAndContinue((await look(world)).init.pid, async () => world.served.home.covet('list'));
+  },
+  async stopAndContinueWorker(world, random) {
+    await stopAndContinue(pick(random, await workersOf(world)), async () => world.served.home.covet('list'));
   },
   async changeEnv(world) {
     await ask(world, 'reload', 'web', '--update-env');
@@ -172,24 +178,45 @@ export const STEPS: Readonly<Record<string, Step>> = {
   },
   /** The supervisor has no descriptor to spare: what is asked of it is done or refused, and what runs runs on. */
   async exhaustDescriptors(world) {
-    const { supervisor } = await world.served.home.list();
-    const limit = /^Max open files +(\d+) +(\d+)/m.exec(readFileSync(`/proc/${supervisor.pid}/limits`, 'utf8'))!;
-    const setLimit = (soft: number | string): void => {
-      spawnSync('prlimit', ['--pid', String(supervisor.pid), `--nofile=${soft}:${limit[2]}`]);
+    const { home } = world.served;
+    const { supervisor } = await look(world);
+    // node raises its own limit as far as it may, in the supervisor as here.
+    const limit = /^Max open files +\d+ +(\d+)/m.exec(readFileSync('/proc/self/limits', 'utf8'))![1]!;
+    const setLimit = (pid: number, soft: number | string): void => {
+      spawnSync('prlimit', ['--pid', String(pid), `--nofile=${soft}:${limit}`]);
     };
-    setLimit(openFds(supervisor.pid).length + 4);
+    setLimit(supervisor.pid, openFds(supervisor.pid).length + 4);
     try {
-      const { code } = await world.served.home.covet('scale', 'web', '4');
-      if (code === 0) world.model.web = 4;
-      else if (code !== 1) throw new Error(`Expected exit 0 or 1 without descriptors, got ${code}`);
+      await mayAsk(world, 'scale', 'web', String(WEB_WORKERS_MAX));
     } finally {
-      setLimit(limit[1]!);
+      // Where it became covet-init meanwhile, the next supervisor has it from there.
+      for (const { pid } of home.processes()) setLimit(pid, limit);
     }
     world.model.web = (await actual(world, 'web'))?.wanted ?? 0;
   },
+  /** What is wanted cannot be changed, and is not; what runs runs on, and what dies comes back. */
+  async fillDisk(world, random) {
+    const { home } = world.served;
+    if (home.disk === null) return;
+    home.disk.fill();
+    try {
+      const wanted = 1 + Math.floor(random() * WEB_WORKERS_MAX);
+      if (await mayAsk(world, 'scale', 'web', String(wanted))) world.model.web = wanted;
+      else if (world.isDisturbed) world.model.web = (await actual(world, 'web'))?.wanted ?? 0;
+      await STEPS['killWorker']!(world, random);
+      await settled(world);
+    } finally {
+      home.disk.free();
+    }
+  },
+  /** For good: whatever comes later happens at that time. */
+  async moveClock(world, random) {
+    setClock(world, Math.round((random() * 2 - 1) * CLOCK_OFF_DAYS_MAX * 86_400_000));
+    await ask(world, 'events', '--last', '5');
+  },
   async upgrade(world) {
-    const current = (await world.served.home.covet('ping', '--json')).as('ping').folder;
-    await ask(world, 'upgrade', ...(current.includes('/versions/0.2.0-') ? ['--back'] : ['--to', world.otherVersion]));
+    const isOther = (await look(world)).supervisor.version === OTHER_VERSION;
+    await ask(world, 'upgrade', ...(isOther ? ['--back'] : ['--to', world.otherVersion]));
   },
 };
 

@@ -3,12 +3,10 @@
  * half-done: no supervisor that was not wanted, no app that nobody named.
  */
 import assert from 'node:assert/strict';
-import { spawnSync } from 'node:child_process';
 import { chmodSync, mkdirSync, readFileSync, writeFileSync, readdirSync } from 'node:fs';
 import { join } from 'node:path';
 import { describe, test } from 'node:test';
 import { Home, resultOf } from './home.ts';
-import { eventually } from './eventually.ts';
 import { freePort } from './ports.ts';
 import { Deployment } from './release.ts';
 import { assertNothingLost, said, Served, stopAll } from './served.ts';
@@ -203,49 +201,29 @@ describe('bad input to a supervisor', () => {
     'a disk that is full when the state is saved refuses the change, and leaves the old state readable',
     { skip: isRoot ? false : 'needs root for a tmpfs' },
     async (t) => {
-      const home = new Home();
-      const folder = join(home.work, 'full');
-      mkdirSync(folder);
-      const mounted = spawnSync('mount', ['-t', 'tmpfs', '-o', 'size=8m,mode=0700', 'tmpfs', folder]);
-      t.after(async () => {
-        await resultOf(home.spawn(['kill'], { env: { COVET_HOME: folder } }), 'kill');
-        await eventually('the tmpfs to be free', () => spawnSync('umount', [folder]).status === 0 || mounted.status !== 0);
-        await home.end();
-      });
-      if (mounted.status !== 0) return t.skip('tmpfs cannot be mounted here');
+      const home = Home.open(t, { diskBytes: 8 * 1_048_576 });
+      if (home.disk === null) return t.skip('tmpfs cannot be mounted here');
       const port = await freePort();
       const deployment = new Deployment(join(home.work, 'app'), 'http.cjs');
       const start = async (name: string, offset: number) =>
-        resultOf(
-          home.spawn(['start', deployment.script, '--name', name, '-i', '1', '--min-healthy', '0', '--env', `PORT=${port + offset}`], {
-            env: { COVET_HOME: folder },
-          }),
-          'start',
-        );
+        home.covet('start', deployment.script, '--name', name, '-i', '1', '--min-healthy', '0', '--env', `PORT=${port + offset}`);
       const first = await start('first', 0);
       assert.equal(first.code, 0, said(first));
-      const wanted = readFileSync(join(folder, 'state/wanted.json'), 'utf8');
-      fill(join(folder, 'filler'));
+      const wanted = readFileSync(join(home.path, 'state/wanted.json'), 'utf8');
+      home.disk.fill();
       const second = await start('second', 1);
       assert.equal(second.code, 1, said(second));
       assert.match(second.stderr, /Could not save|ENOSPC|no space/i);
-      assert.equal(readFileSync(join(folder, 'state/wanted.json'), 'utf8'), wanted, 'the old state is as it was');
+      assert.equal(readFileSync(join(home.path, 'state/wanted.json'), 'utf8'), wanted, 'the old state is as it was');
       assert.deepEqual(
-        readdirSync(join(folder, 'state')).filter((name) => /tmp|new/.test(name)),
+        readdirSync(join(home.path, 'state')).filter((name) => /tmp|new/.test(name)),
         [],
         'half-written state is left',
       );
-      const list = await resultOf(home.spawn(['list', '--json'], { env: { COVET_HOME: folder } }), 'list');
       assert.deepEqual(
-        list.as('list').apps.map(({ name, status }) => [name, status]),
+        (await home.list()).apps.map(({ name, status }) => [name, status]),
         [['first', 'online']],
       );
     },
   );
 });
-
-/** Takes every byte that is left. */
-function fill(path: string): void {
-  for (const size of [1_048_576, 65_536, 4_096, 512, 1])
-    spawnSync('dd', ['if=/dev/zero', `of=${path}-${size}`, `bs=${size}`, 'status=none']);
-}

@@ -12,6 +12,7 @@ import type { TestContext } from 'node:test';
 import { connect, type Client } from '../../dashboard/client.ts';
 import type { AppInput } from '../../supervisor/protocol/config.ts';
 import type { AppView, OperationName, OperationResults } from '../../supervisor/protocol/operations.ts';
+import { Disk } from './disk.ts';
 import { EventLog } from './event-log.ts';
 import { eventually } from './eventually.ts';
 import { MARK, type ProcessInfo, processesOf, zombiesOf } from './processes.ts';
@@ -33,6 +34,8 @@ export interface HomeOptions {
   readonly env?: Readonly<Record<string, string>>;
   /** Runs the command line, `taskset -c 0` for one. */
   readonly prefix?: readonly string[];
+  /** The home gets a disk of its own, of so many bytes, where one can be mounted. */
+  readonly diskBytes?: number;
 }
 
 /** An app's config as a test writes it: the CLI fills in the folder. */
@@ -45,6 +48,7 @@ export class Home {
   readonly path: string;
   /** For releases, sockets and whatever else a test needs; goes with the home. */
   readonly work: string;
+  readonly disk: Disk | null;
   readonly #root: string;
   readonly #options: HomeOptions;
   readonly #clients: Client[] = [];
@@ -64,6 +68,7 @@ export class Home {
     this.path = join(this.#root, 'h');
     this.work = join(this.#root, 'w');
     mkdirSync(this.work);
+    this.disk = options.diskBytes === undefined ? null : Disk.mount(this.path, options.diskBytes);
   }
 
   /** The environment of every command: the test's own less what would lead elsewhere. */
@@ -166,6 +171,7 @@ export class Home {
     } finally {
       for (const client of this.#clients) client.close();
       for (const { pid } of this.processes()) end(pid);
+      this.disk?.unmount();
       rmSync(this.#root, { recursive: true, force: true });
     }
   }

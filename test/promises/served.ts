@@ -4,7 +4,6 @@
  */
 import assert from 'node:assert/strict';
 import { join } from 'node:path';
-import type { TestContext } from 'node:test';
 import { type Load, LoadProcess } from '../load/load.ts';
 import { DEADLINE_MS_MIN, type LoadOptions, type Target } from '../load/options.ts';
 import type { Tally } from '../load/tally.ts';
@@ -26,6 +25,11 @@ export interface ServedOptions extends HomeOptions {
   readonly config?: Partial<TestApp>;
 }
 
+/** Whoever ends what was begun: a test, or a benchmark. */
+export interface Ending {
+  after(end: () => Promise<void>): void;
+}
+
 export interface CellLoad {
   readonly cell: Cell;
   readonly load: Load;
@@ -39,7 +43,7 @@ export class Served {
   readonly #load: LoadProcess;
 
   /** Starts everything; all of it ends with the test. */
-  static async start(t: TestContext, options: ServedOptions): Promise<Served> {
+  static async start(t: Ending, options: ServedOptions): Promise<Served> {
     const load = await LoadProcess.start();
     const home = new Home(options);
     // One hook, for they run in the order they were added: the load must end before the home is looked over.
