@@ -11,7 +11,7 @@ import { breaksBuild, type Claim, differenceOf, type Figure, figureOf, judge, pe
 import { resultOf } from './promises/home.ts';
 import { repositoryRoot } from './promises/root.ts';
 
-const NAMES = ['connections', 'keepalive', 'reload', 'startup', 'memory', 'preload', 'logs', 'cli', 'adoption'] as const;
+const NAMES = ['connections', 'keepalive', 'reload', 'startup', 'memory', 'preload', 'logs', 'cli', 'adoption', 'soak'] as const;
 const canUnshare = spawnSync('unshare', [process.getuid?.() === 0 ? '-n' : '-rn', 'true']).status === 0;
 
 describe('benchmarks', () => {
