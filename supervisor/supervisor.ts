@@ -16,10 +16,8 @@ import { ListenerRegistry } from './listeners/registry.ts';
 import { LogStore } from './logs/log-store.ts';
 import { Sampler } from './metrics/sampler.ts';
 import { CovetError, nearMatch } from './protocol/errors.ts';
-import type { OperationName } from './protocol/operations.ts';
 import { ServiceManager } from './service-manager.ts';
 import { WorkerTable } from './slots/worker-table.ts';
-import { STEP_PREFIX, type StepMemo } from './state/memos.ts';
 import { tendTemporaryHomes } from './state/temporary-homes.ts';
 import { WantedState, type AppRecord } from './state/wanted.ts';
 
@@ -167,17 +165,6 @@ export class SupervisorCore {
   /** Throws COVET_ERR_SUPERVISOR_STOPPING: whatever would start something comes too late. */
   requireAlive(): void {
     if (this.isStopping) throw new CovetError('COVET_ERR_SUPERVISOR_STOPPING');
-  }
-
-  /** Carries an operation out; if this supervisor dies of it, the next one knows on which app it was. */
-  async step<T>(verb: OperationName, app: string, run: () => Promise<T>): Promise<T> {
-    const key = `${STEP_PREFIX}${app}`;
-    this.notes.keep(key, { app, verb } satisfies StepMemo);
-    try {
-      return await run();
-    } finally {
-      this.notes.drop(key);
-    }
   }
 
   /** SIGHUP: looks after what others may have changed under us. */

@@ -5,7 +5,8 @@
  */
 import type { App } from '../apps/app.ts';
 import type { SupervisorCore } from '../supervisor.ts';
-import { readStepMemo, STEP_PREFIX } from '../state/memos.ts';
+import type { OperationName } from '../protocol/operations.ts';
+import { readStepMemo, STEP_PREFIX, type StepMemo } from '../state/memos.ts';
 
 /** Within the minute that covet-init counts. */
 const DEATHS_MAX = 3;
@@ -17,6 +18,8 @@ export class SafeMode {
   #isOn = false;
   /** App → what was under way. */
   readonly #setAside = new Map<string, string>();
+  /** App → the operations that are under way on it, the first of them first. */
+  readonly #underWay = new Map<string, readonly OperationName[]>();
 
   constructor(core: SupervisorCore) {
     this.#core = core;
@@ -26,7 +29,7 @@ export class SafeMode {
   begin(): void {
     const { env, events, init, notes } = this.#core;
     const steps = notes.keys().filter((key) => key.startsWith(STEP_PREFIX));
-    if (steps.length > 0) env.after(PROVEN_MS, () => steps.forEach((key) => notes.drop(key)));
+    if (steps.length > 0) env.after(PROVEN_MS, () => steps.forEach((key) => this.#note(key.slice(STEP_PREFIX.length))));
     this.#isOn = init.deaths >= DEATHS_MAX && !env.faults.has('no-safe-mode');
     if (!this.#isOn) return;
     for (const key of steps) {
@@ -55,7 +58,33 @@ export class SafeMode {
 
   /** An operation names the app: it is no longer set aside. */
   name(app: App): void {
-    this.#setAside.delete(app.name);
+    this.forget(app.name);
     app.resume();
+  }
+
+  /** As `name`, for an app that is to be stopped: nothing of it goes on. */
+  forget(app: string): void {
+    this.#setAside.delete(app);
+  }
+
+  /** Carries an operation out; if this supervisor dies of it, the next one knows on which app it was. */
+  async step<T>(verb: OperationName, app: string, run: () => Promise<T>): Promise<T> {
+    this.#underWay.set(app, [...(this.#underWay.get(app) ?? []), verb]);
+    this.#note(app);
+    try {
+      return await run();
+    } finally {
+      const verbs = this.#underWay.get(app)!;
+      this.#underWay.set(app, verbs.toSpliced(verbs.indexOf(verb), 1));
+      this.#note(app);
+    }
+  }
+
+  /** One note an app: of two operations the first, which the second as a rule only disturbs. */
+  #note(app: string): void {
+    const [verb] = this.#underWay.get(app) ?? [];
+    if (verb !== undefined) return this.#core.notes.keep(`${STEP_PREFIX}${app}`, { app, verb } satisfies StepMemo);
+    this.#underWay.delete(app);
+    this.#core.notes.drop(`${STEP_PREFIX}${app}`);
   }
 }

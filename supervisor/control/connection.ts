@@ -153,7 +153,7 @@ export class ControlConnection {
     // The table's type joins each name to its handler; an index over the union cannot show it.
     const handler = HANDLERS[method] as (context: OperationContext, input: unknown) => Promise<unknown>;
     const app = OPERATIONS[method].kind === 'read' ? null : appOf(input);
-    const result = await (app === null ? handler(context, input) : this.#core.step(method, app, () => handler(context, input)));
+    const result = await (app === null ? handler(context, input) : this.#core.safeMode.step(method, app, () => handler(context, input)));
     if (id !== null) this.#send({ jsonrpc: '2.0', id, result });
     if (method === 'kill' || method === 'upgrade') this.#hangUp(() => this.#onEnd(method));
   }

@@ -39,7 +39,8 @@ describe('counted', { skip: isAgain ? 'shown by the first run' : false }, () => 
     const workers = async (): Promise<number[]> => (await home.list()).apps.flatMap((app) => app.workers.map(({ pid }) => pid));
     const pids = await workers();
     const loads = await served.beginAll(CLIENTS);
-    const next = packageOf(home.work, '0.2.0');
+    // In a circle: whatever was returned from, the next one is another.
+    const versions = ['0.2.0', '0.3.0', '0.4.0'].map((version) => packageOf(home.work, version));
     const after = async (what: string): Promise<void> => {
       await Promise.all(loads.map(async ({ load, cell }) => load.more(cell.connections)));
       assert.deepEqual(await workers(), pids, what);
@@ -51,7 +52,7 @@ describe('counted', { skip: isAgain ? 'shown by the first run' : false }, () => 
       await after(`death ${death + 1}`);
     }
     for (let time = 0; time < UPGRADES; time++) {
-      const upgraded = await home.covet('upgrade', '--to', next);
+      const upgraded = await home.covet('upgrade', '--to', versions[time % versions.length]!);
       assert.equal(upgraded.code, 0, `${said(upgraded)}\n${home.log()}`);
       await after(`upgrade ${time + 1}`);
       if (time >= RETURNS) continue;
