@@ -15,7 +15,7 @@ import { connect, type Client } from './client.ts';
 import { callerPaths, downError } from './connection.ts';
 import { prepareHome } from './home.ts';
 import { systemctl, unitOfHome } from './systemd/systemctl.ts';
-import { placeVersion } from './versions.ts';
+import { placeVersion, withVersions } from './versions.ts';
 
 export { nativePart };
 
@@ -47,7 +47,7 @@ export async function ensureSupervisor(): Promise<Client> {
       return connect();
     }
     prepareHome(paths);
-    const word = await firstWord(paths);
+    const word = await withVersions(paths, () => firstWord(paths));
     if (word === 'ready') return connect();
     if (!word.startsWith('error already running')) throw startError(paths, word.replace(/^error /, ''));
     /* Its holder is coming up, or going down: soon there is one to connect to, or none in the way. */

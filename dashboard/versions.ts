@@ -1,10 +1,11 @@
 /**
  * The supervisor's own copy: `versions/<version>-<hash>` of the home has all that a supervisor runs from, so that replacing or deleting the
  * installed package changes nothing under it until `upgrade`. Placed by whoever starts or upgrades it; `current` and `previous` are links that the
- * supervisor keeps (supervisor/state/versions.ts), and whatever else is there goes when the next one is placed.
+ * supervisor keeps (supervisor/state/versions.ts); whatever else is there, and needed by no process, goes when the next one is placed.
  */
 import { createHash } from 'node:crypto';
 import {
+  closeSync,
   cpSync,
   existsSync,
   mkdirSync,
@@ -17,7 +18,8 @@ import {
   symlinkSync,
 } from 'node:fs';
 import { basename, dirname, join } from 'node:path';
-import { CovetError } from '../supervisor/protocol/errors.ts';
+import { native } from '../native/index.ts';
+import { CovetError, nativePart } from '../supervisor/protocol/errors.ts';
 import type { Paths } from '../supervisor/protocol/paths.ts';
 
 /** Of a package, beside its package.json. */
@@ -25,7 +27,20 @@ const PARTS = ['dist', join('prebuilds', `linux-${process.arch}`)];
 /** Nobody runs them. */
 const LEFT_OUT = 'types';
 
-/** Copies a package there unless it is there already. Answers with its folder. Throws COVET_ERR_UPGRADE when it is no package of ours. */
+/**
+ * For the time of `use` nobody else places a version, clears one away, or has the supervisor go over to one: who comes second waits, and finds
+ * things as the first one left them. The kernel gives the lock back if this process dies.
+ */
+export async function withVersions<T>({ versions }: Paths, use: () => T | Promise<T>): Promise<T> {
+  const lock = nativePart(native).lock(`${versions}.lock`);
+  try {
+    return await use();
+  } finally {
+    closeSync(lock);
+  }
+}
+
+/** Within withVersions. Copies a package there unless it is there already. Answers with its folder. Throws COVET_ERR_UPGRADE when it is no package of ours. */
 export function placeVersion(paths: Paths, source: string): string {
   const files = PARTS.flatMap((part) => filesOf(source, part));
   const needed = ['dist/supervisor.mjs', `prebuilds/linux-${process.arch}/covet-init`].filter((file) => !files.includes(file));
@@ -87,17 +102,47 @@ function copy(source: string, folder: string): void {
     renameSync(next, folder);
   } catch (error) {
     rmSync(next, { recursive: true, force: true });
-    if (!existsSync(folder)) throw error; // else another command placed the same one
+    throw error;
   }
 }
 
-/** Keeps the one that runs, the one before it, and the one just placed. */
+/** Keeps the one that runs, the one before it, the one just placed, and those that a process still needs. */
 function prune(versions: string, placed: string): void {
   const links = ['current', 'previous'];
   const kept = new Set([...links, basename(placed), ...links.flatMap((link) => target(join(versions, link)))]);
-  for (const name of readdirSync(versions)) {
-    // A copy that another command is making has its pid.
-    if (!kept.has(name) && !/\.\d+$/.test(name)) rmSync(join(versions, name), { recursive: true, force: true });
+  const others = readdirSync(versions).filter((name) => !kept.has(name) && !isBeingMade(name));
+  if (others.length === 0) return;
+  const needed = neededVersions(realpathSync(versions));
+  for (const name of others) if (!needed.has(name)) rmSync(join(versions, name), { recursive: true, force: true });
+}
+
+/** `<name>.<pid>`: what that process has not yet given its name. */
+function isBeingMade(name: string): boolean {
+  const pid = /\.(\d+)$/.exec(name)?.[1];
+  return pid !== undefined && existsSync(`/proc/${pid}`);
+}
+
+/**
+ * Those that a process names in how it was started: a supervisor, a covet-init, a worker and what that forks with the same preload. A worker
+ * that has set its title still has its COVET_BOOT. Another user's environment is closed to us, but only root has workers of other users.
+ */
+function neededVersions(versions: string): Set<string> {
+  const needed = new Set<string>();
+  for (const pid of readdirSync('/proc').filter((name) => /^\d+$/.test(name))) {
+    for (const part of ['cmdline', 'environ']) {
+      const texts = textOf(`/proc/${pid}/${part}`).split(`${versions}/`).slice(1);
+      for (const text of texts) needed.add(/^[^/"\0]*/.exec(text)![0]);
+    }
+  }
+  return needed;
+}
+
+/** '' for a process that is gone, or not ours to look at. */
+function textOf(path: string): string {
+  try {
+    return readFileSync(path, 'utf8');
+  } catch {
+    return '';
   }
 }
 

@@ -93,6 +93,8 @@ export interface Native {
   affinity(pid: number): number[];
   /** Whether somebody holds flock(2) on a file, as a covet-init does on its lock. Throws as open(2). */
   isLocked(path: string): boolean;
+  /** Waits for flock(2) on a file, which is made if it is absent, and has it until the descriptor is closed. Throws as open(2). */
+  lock(path: string): number;
   /** Replaces this process; descriptors in `keep` survive, everything else is CLOEXEC. Returns only by throwing. */
   execve(path: string, argv: readonly string[], env: readonly string[], keep: readonly number[]): never;
   /** Kept for the process: the threads of it, and nobody else, read it with leftForThreads(), '' when nothing was left. */

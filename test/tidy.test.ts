@@ -30,7 +30,7 @@ const MAY_IMPORT: readonly (readonly [from: RegExp, to: RegExp])[] = [
   [/^dashboard\/cli\/commands\/doctor\.ts$/, /^(dashboard|supervisor\/protocol|native)\/|^supervisor\/host\/findings\.ts$/],
   // It makes folders as an embedded supervisor does.
   [/^dashboard\/home\.ts$/, /^(dashboard|supervisor\/protocol)\/|^supervisor\/host\/folders\.ts$/],
-  [/^dashboard\/(launch|cli\/commands\/(run|upgrade))\.ts$/, /^(dashboard|supervisor\/protocol|native)\//],
+  [/^dashboard\/(launch|versions|cli\/commands\/(run|upgrade))\.ts$/, /^(dashboard|supervisor\/protocol|native)\//],
   [/^dashboard\//, /^(dashboard|supervisor\/protocol)\//],
   [/^worker\//, /^(worker|supervisor\/protocol|native)\//],
   [/^supervisor\/protocol\//, /^supervisor\/protocol\//],

@@ -1,4 +1,4 @@
-// pidfdOpen, pidfdSignal, affinity, isLocked, execve, leaveForThreads, leftForThreads.
+// pidfdOpen, pidfdSignal, affinity, isLocked, lock, execve, leaveForThreads, leftForThreads.
 #include "addon/process.h"
 
 #include <fcntl.h>
@@ -63,6 +63,19 @@ Napi::Value bindIsLocked(const Napi::CallbackInfo& info) {
   return throwErrno(info.Env(), lastError("flock"), path);
 }
 
+// flock(2), exclusive: waits for whoever has it. Closing gives it back, as does the end of the process.
+Napi::Value bindLock(const Napi::CallbackInfo& info) {
+  Args args(info);
+  std::string path = args.textWithoutNul(args[0], "path");
+  if (!args.ok()) return info.Env().Undefined();
+  Fd fd(open(path.c_str(), O_RDWR | O_CREAT | O_CLOEXEC | O_NOFOLLOW, 0600));
+  if (!fd) return throwErrno(info.Env(), lastError("open"), path);
+  while (flock(fd.get(), LOCK_EX) < 0) {
+    if (errno != EINTR) return throwErrno(info.Env(), lastError("flock"), path);
+  }
+  return Napi::Number::New(info.Env(), fd.release());
+}
+
 Napi::Value bindExecve(const Napi::CallbackInfo& info) {
   Args args(info);
   std::string path = args.textWithoutNul(args[0], "path");
@@ -111,6 +124,7 @@ void exportProcess(Napi::Env env, Napi::Object exports) {
   exports.Set("pidfdSignal", Napi::Function::New<bindPidfdSignal>(env, "pidfdSignal"));
   exports.Set("affinity", Napi::Function::New<bindAffinity>(env, "affinity"));
   exports.Set("isLocked", Napi::Function::New<bindIsLocked>(env, "isLocked"));
+  exports.Set("lock", Napi::Function::New<bindLock>(env, "lock"));
   exports.Set("execve", Napi::Function::New<bindExecve>(env, "execve"));
   exports.Set("leaveForThreads", Napi::Function::New<bindLeaveForThreads>(env, "leaveForThreads"));
   exports.Set("leftForThreads", Napi::Function::New<bindLeftForThreads>(env, "leftForThreads"));

@@ -5,7 +5,7 @@ import type { AppConfig } from '../protocol/config.ts';
 import type { WorkerBoot } from '../protocol/worker-wire.ts';
 import type { WorkerOrder } from '../slots/worker-handle.ts';
 import type { Generation } from './generation.ts';
-import { preloadArgs } from './launch.ts';
+import { preloadPath } from './launch.ts';
 
 export interface HireContext {
   readonly config: AppConfig;
@@ -24,7 +24,7 @@ export function workerOrder(context: HireContext, fds: { channel: number; handof
   const { launch } = generation;
   return {
     file: launch.file,
-    args: launch.isNode ? [...preloadArgs(), ...launch.args] : launch.args,
+    args: launch.isNode ? ['--require', preloadPath(), ...launch.args] : launch.args,
     cwd: launch.cwd,
     env: workerEnv(context, fds),
     uid: config.uid ?? null,
@@ -46,7 +46,7 @@ function workerEnv(
     COVET_GENERATION: String(generation.number),
   };
   if (!generation.launch.isNode) return env;
-  const boot: WorkerBoot = { v: 1, app: config.name, slot, generation: generation.number, ...fds, mode, lend };
+  const boot: WorkerBoot = { v: 1, app: config.name, slot, generation: generation.number, ...fds, mode, lend, preload: preloadPath() };
   env['COVET_BOOT'] = JSON.stringify(boot);
   if (cacheFolder !== null && hasCompileCache(generation.launch.nodeVersion)) env['NODE_COMPILE_CACHE'] ??= cacheFolder;
   return env;

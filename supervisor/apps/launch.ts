@@ -142,6 +142,6 @@ function npmStart(config: AppConfig, cwd: string): Pick<AppConfig, 'script' | 'a
 }
 
 /** What a worker's Node is told before the script. */
-export function preloadArgs(): string[] {
-  return ['--require', join(packageRoot(), 'dist', 'preload.cjs')];
+export function preloadPath(): string {
+  return join(packageRoot(), 'dist', 'preload.cjs');
 }

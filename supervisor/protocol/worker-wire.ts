@@ -28,6 +28,8 @@ export interface WorkerBoot {
   readonly mode: 'cluster' | 'fork';
   /** false: several in fork mode, each binding its own address; listen() is not touched. */
   readonly lend: boolean;
+  /** Its preload's file. Whoever clears away copies of covet-pm sees here which ones are needed, whatever the app made of its command line. */
+  readonly preload?: string;
 }
 
 /** Worker → supervisor, on the channel. */

@@ -1,9 +1,7 @@
 /** This package as npm would install it, of another version. */
-import { cpSync, mkdirSync, readFileSync, writeFileSync } from 'node:fs';
+import { cpSync, mkdirSync, readdirSync, readFileSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { repositoryRoot } from './root.ts';
-
-const SAYING_VERSION = ['package.json', 'dist/supervisor.mjs', 'dist/covet-pm.cjs', 'dist/cli.mjs'];
 
 /** Answers with its folder, in `folder`. */
 export function packageOf(folder: string, version: string): string {
@@ -12,9 +10,10 @@ export function packageOf(folder: string, version: string): string {
   const made = join(folder, `package-${version}`);
   mkdirSync(made);
   for (const part of ['dist', 'prebuilds', 'package.json']) cpSync(join(root, part), join(made, part), { recursive: true });
-  for (const file of SAYING_VERSION) {
+  const programs = readdirSync(join(made, 'dist')).filter((file) => /\.[cm]js$/.test(file));
+  for (const file of ['package.json', ...programs.map((name) => join('dist', name))]) {
     const path = join(made, file);
-    writeFileSync(path, readFileSync(path, 'utf8').replaceAll(own, version));
+    writeFileSync(path, readFileSync(path, 'utf8').replaceAll(`"${own}"`, `"${version}"`));
   }
   return made;
 }

@@ -11,7 +11,7 @@ import { unreachable } from '../../systemd/reach.ts';
 import { exposureOf, isBooted, isOurs, systemctl, unitFolder } from '../../systemd/systemctl.ts';
 import { unitText, type Scope } from '../../systemd/unit.ts';
 import { readWantedApps, type WantedApps } from '../../systemd/wanted-apps.ts';
-import { linkCurrent } from '../../versions.ts';
+import { linkCurrent, withVersions } from '../../versions.ts';
 import { print, printJson, say } from '../terminal.ts';
 import { command, type Invocation, type Runner } from './command.ts';
 
@@ -66,7 +66,7 @@ function unitOptions({ name, user, system }: UnitFlags): UnitOptions {
 }
 
 async function runStartup({ name, scope, printOnly, hardened }: StartupOptions, { json, quiet }: Invocation): Promise<void> {
-  const text = unit(scope, hardened);
+  const text = await unit(scope, hardened);
   if (printOnly) {
     if (json) printJson({ apiVersion: 1, unit: `${name}.service`, scope, text, exposure: exposureOfText(name, text) });
     else print(text);
@@ -108,7 +108,7 @@ async function runUnstartup({ name, scope }: UnitOptions, { json, quiet }: Invoc
 }
 
 /** The unit for this home, from what is known of its apps. Places the copy that it names. */
-function unit(scope: Scope, hardened: boolean): string {
+async function unit(scope: Scope, hardened: boolean): Promise<string> {
   if (scope === 'system' && process.getuid!() !== 0)
     throw new CovetError('COVET_ERR_SYSTEMD', { reason: 'a unit of the machine needs root: use sudo, or `--user`' });
   const paths = callerPaths();
@@ -119,7 +119,7 @@ function unit(scope: Scope, hardened: boolean): string {
   const apps = readWantedApps(paths);
   if (hardened) requireReach(scope, apps);
   prepareHome(paths);
-  const folder = linkCurrent(paths, folderToRunFrom(paths));
+  const folder = await withVersions(paths, () => linkCurrent(paths, folderToRunFrom(paths)));
   if (VERSION_MANAGER.test(process.execPath))
     say(
       `The unit names ${process.execPath}, which belongs to a version manager: run \`covet-pm startup\` again after a change of version.\n`,

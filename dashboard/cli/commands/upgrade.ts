@@ -5,9 +5,9 @@ import { join, resolve } from 'node:path';
 import { packageRoot } from '../../../native/index.ts';
 import { CovetError } from '../../../supervisor/protocol/errors.ts';
 import { OPERATIONS, type PingView } from '../../../supervisor/protocol/operations.ts';
-import { connect } from '../../client.ts';
+import { connect, type Client } from '../../client.ts';
 import { callerPaths } from '../../connection.ts';
-import { placeVersion, previousVersion, versionOf } from '../../versions.ts';
+import { placeVersion, previousVersion, versionOf, withVersions } from '../../versions.ts';
 import { withProgress } from '../progress.ts';
 import { print, printJson } from '../terminal.ts';
 import { command, type Invocation, type Runner } from './command.ts';
@@ -33,16 +33,35 @@ export function upgradeCommand(invocation: Invocation, run: Runner<UpgradeOption
 async function runUpgrade({ to, back }: UpgradeOptions, { json, quiet }: Invocation): Promise<void> {
   if (to !== undefined && back) throw new CovetError('COVET_ERR_CONFIG_CONFLICT', { reason: '`--to` and `--back` exclude each other.' });
   const paths = callerPaths();
-  const before = await withClient((client) => client.ping());
-  const folder = back ? previousVersion(paths) : placeVersion(paths, realpathSync(resolve(to ?? packageRoot())));
-  const now = await withProgress('upgrade', quiet, async (onProgress) => {
-    await withClient((client) => client.upgrade({ folder, node: process.execPath }, { onProgress }));
-    return switched(before, folder);
-  });
+  // Where no supervisor runs there may be no home either.
+  await ping();
+  const { before, now, folder } = await withVersions(paths, () =>
+    change(back ? () => previousVersion(paths) : () => placeVersion(paths, realpathSync(resolve(to ?? packageRoot()))), quiet),
+  );
   if (json) printJson({ apiVersion: 1, from: { version: before.version, folder: before.folder }, to: { version: now.version, folder } });
   else if (!quiet)
     print(`The supervisor is ${now.version} now, from ${folder}. \`covet-pm upgrade --back\` returns to ${before.version}.\n`);
 }
+
+interface Change {
+  readonly before: PingView;
+  readonly now: PingView;
+  readonly folder: string;
+}
+
+async function change(place: () => string, quiet: boolean): Promise<Change> {
+  const before = await ping();
+  const folder = place();
+  const now = await withProgress('upgrade', quiet, async (onProgress) => {
+    await withClient((client) => client.upgrade({ folder, node: process.execPath }, { onProgress }), unheard);
+    return switched(before, folder);
+  });
+  return { before, now, folder };
+}
+
+/** That the two are of different versions is what this command is about. */
+const unheard = (): Promise<Client> => connect();
+const ping = (): Promise<PingView> => withClient((client) => client.ping(), unheard);
 
 /** Resolves when both supervisor and covet-init are of that copy. Throws COVET_ERR_UPGRADE when they are not: then the ones before go on. */
 async function switched(before: PingView, folder: string): Promise<PingView> {
