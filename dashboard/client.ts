@@ -20,7 +20,7 @@ import {
 import { CovetError } from '../supervisor/protocol/errors.ts';
 import { OPERATIONS, type OperationInput, type OperationName, type OperationResults } from '../supervisor/protocol/operations.ts';
 import { CONTROL_VERSION } from '../supervisor/protocol/rpc.ts';
-import { callerPaths, Connection, type CallOptions } from './connection.ts';
+import { callerPaths, Connection, type CallOptions, type OnOther } from './connection.ts';
 import { Subscription } from './subscription.ts';
 
 export interface ConnectOptions {
@@ -28,6 +28,8 @@ export interface ConnectOptions {
   readonly home?: string;
   /** How long connecting may take. */
   readonly deadlineMs?: number | undefined;
+  /** Told which version answers, and what of a request it ignored, where it is not this one. */
+  readonly onOther?: OnOther | undefined;
 }
 
 type Operations = Calls<CallOptions> & {
@@ -86,7 +88,7 @@ for (const name of Object.keys(OPERATIONS) as OperationName[]) {
  * COVET_ERR_SUPERVISOR_VERSION when the two have no protocol version in common.
  */
 export async function connect(options: ConnectOptions = {}): Promise<Client> {
-  const connection = await Connection.open(callerPaths(options.home), options.deadlineMs);
+  const connection = await Connection.open(callerPaths(options.home), options.deadlineMs, options.onOther);
   const client = new ClientBase(connection) as Client;
   try {
     const { control } = await client.ping({}, { deadlineMs: options.deadlineMs });

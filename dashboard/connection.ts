@@ -9,7 +9,16 @@ import { connect, type Socket } from 'node:net';
 import { dirname } from 'node:path';
 import { CovetError, isErrorCode } from '../supervisor/protocol/errors.ts';
 import { pathsOf, SOCKET_PATH_BYTES_MAX, type Paths } from '../supervisor/protocol/paths.ts';
-import { LineSplitter, RPC_LINE_BYTES_MAX, type RpcFailure, type RpcNotification, type RpcResponse } from '../supervisor/protocol/rpc.ts';
+import {
+  LineSplitter,
+  RPC_LINE_BYTES_MAX,
+  type RpcFailure,
+  type RpcNotification,
+  type RpcOther,
+  type RpcResponse,
+} from '../supervisor/protocol/rpc.ts';
+
+declare const COVET_VERSION: string;
 
 /** A Unix socket's connect() is immediate unless the supervisor's backlog is full. */
 const CONNECT_DEADLINE_MS = 5_000;
@@ -24,6 +33,9 @@ export interface CallOptions {
   /** Gives up with the signal's reason; the operation goes on in the supervisor. */
   readonly signal?: AbortSignal | undefined;
 }
+
+/** Told with every answer of a supervisor that is of another version. */
+export type OnOther = (other: RpcOther) => void;
 
 /** Where a subscription's items go. */
 export interface ItemSink {
@@ -47,11 +59,13 @@ export class Connection {
   readonly #waiting = new Map<number, Waiting>();
   readonly #sinks = new Map<number, { readonly id: number; readonly sink: ItemSink }>();
   readonly #ended: Promise<void>;
+  readonly #onOther: OnOther;
   #lastId = 0;
   #lost: Error | null = null;
 
-  private constructor(socket: Socket) {
+  private constructor(socket: Socket, onOther: OnOther) {
     this.#socket = socket;
+    this.#onOther = onOther;
     const lines = new LineSplitter(RPC_LINE_BYTES_MAX);
     socket.on('data', (chunk) => {
       try {
@@ -70,13 +84,13 @@ export class Connection {
   }
 
   /** Connects to the supervisor of `paths`. Throws COVET_ERR_SUPERVISOR_ABSENT, _DOWN, _FOREIGN, COVET_ERR_HOME_PATH or _DEADLINE. */
-  static async open(paths: Paths, deadlineMs: number = CONNECT_DEADLINE_MS): Promise<Connection> {
+  static async open(paths: Paths, deadlineMs: number = CONNECT_DEADLINE_MS, onOther: OnOther = () => {}): Promise<Connection> {
     const bytes = Buffer.byteLength(paths.control);
     if (bytes > SOCKET_PATH_BYTES_MAX) throw new CovetError('COVET_ERR_HOME_PATH', { bytes, path: paths.control });
     const until = performance.now() + deadlineMs;
     for (;;) {
       try {
-        return await Connection.#openOnce(paths, deadlineMs);
+        return await Connection.#openOnce(paths, deadlineMs, onOther);
       } catch (error) {
         const isAbsent = error instanceof CovetError && error.code === 'COVET_ERR_SUPERVISOR_ABSENT';
         const init = isAbsent ? initOf(paths) : null;
@@ -88,7 +102,7 @@ export class Connection {
     }
   }
 
-  static #openOnce(paths: Paths, deadlineMs: number): Promise<Connection> {
+  static #openOnce(paths: Paths, deadlineMs: number, onOther: OnOther): Promise<Connection> {
     return new Promise((resolve, reject) => {
       const socket = connect(paths.control);
       const late = () => socket.destroy(new CovetError('COVET_ERR_DEADLINE', { what: 'Connecting to the supervisor', ms: deadlineMs }));
@@ -98,7 +112,7 @@ export class Connection {
       socket.once('connect', () => {
         socket.setTimeout(0);
         socket.off('error', refused);
-        resolve(new Connection(socket));
+        resolve(new Connection(socket, onOther));
       });
     });
   }
@@ -156,7 +170,7 @@ export class Connection {
     const id = ++this.#lastId;
     if (this.#lost === null) {
       this.#waiting.set(id, waiting);
-      this.#socket.write(`${JSON.stringify({ jsonrpc: '2.0', id, method, params })}\n`);
+      this.#socket.write(`${JSON.stringify({ jsonrpc: '2.0', id, method, params, client: COVET_VERSION })}\n`);
     } else {
       waiting.onError(this.#lost);
     }
@@ -170,6 +184,7 @@ export class Connection {
       if ('error' in message) this.#socket.destroy(failureError(message.error));
       return;
     }
+    if (message.other !== undefined) this.#onOther(message.other);
     const waiting = this.#waiting.get(message.id);
     if (waiting?.isSubscription !== true || 'error' in message) this.#waiting.delete(message.id);
     if ('result' in message) waiting?.onResult(message.result);
@@ -178,6 +193,7 @@ export class Connection {
 
   #notified(message: RpcNotification): void {
     if (message.method === 'progress') return this.#waiting.get(message.params.id)?.onProgress?.(message.params.text);
+    if (message.method !== 'item') return; // of a later release
     const { params } = message;
     if ('end' in params) this.#forget(params.subscription)?.end(params.dropped);
     else this.#sinks.get(params.subscription)?.sink.item(params.item);

@@ -11,7 +11,7 @@ import type { Readable } from 'node:stream';
 import { binary, native, packageRoot } from '../native/index.ts';
 import { CovetError, nativePart } from '../supervisor/protocol/errors.ts';
 import type { Paths } from '../supervisor/protocol/paths.ts';
-import { connect, type Client } from './client.ts';
+import { connect, type Client, type ConnectOptions } from './client.ts';
 import { callerPaths, downError } from './connection.ts';
 import { prepareHome } from './home.ts';
 import { systemctl, unitOfHome } from './systemd/systemctl.ts';
@@ -35,20 +35,20 @@ const ENV_PASSED =
   /^(PATH|HOME|USER|LOGNAME|LANG|LC_\w+|TZ|TMPDIR|XDG_\w+|COVET_\w+|(RUNTIME|STATE|LOGS)_DIRECTORY|ASAN_OPTIONS|UBSAN_OPTIONS)$/;
 
 /** A connection to the supervisor, which is started if need be. Throws COVET_ERR_SUPERVISOR_START, COVET_ERR_HOME_*, COVET_ERR_NATIVE_MISSING. */
-export async function ensureSupervisor(): Promise<Client> {
+export async function ensureSupervisor({ onOther }: Pick<ConnectOptions, 'onOther'> = {}): Promise<Client> {
   const paths = callerPaths();
   const until = performance.now() + START_DEADLINE_MS;
   for (;;) {
-    const client = await connectIfThere(START_DEADLINE_MS);
+    const client = await connectIfThere(START_DEADLINE_MS, onOther);
     if (client !== null) return client;
     const unit = unitOfHome(paths);
     if (unit !== null) {
       systemctl(unit.scope, 'start', unit.name);
-      return connect();
+      return connect({ onOther });
     }
     prepareHome(paths);
     const word = await withVersions(paths, () => firstWord(paths));
-    if (word === 'ready') return connect();
+    if (word === 'ready') return connect({ onOther });
     if (!word.startsWith('error already running')) throw startError(paths, word.replace(/^error /, ''));
     /* Its holder is coming up, or going down: soon there is one to connect to, or none in the way. */
     if (performance.now() > until) throw startError(paths, `covet-init is ${word.replace(/^error /, '')}, but no supervisor answers.`);
@@ -57,9 +57,9 @@ export async function ensureSupervisor(): Promise<Client> {
 }
 
 /** A connection to the supervisor that runs, or null. Throws when there is one that cannot be used. */
-export async function connectIfThere(deadlineMs?: number): Promise<Client | null> {
+export async function connectIfThere(deadlineMs?: number, onOther?: ConnectOptions['onOther']): Promise<Client | null> {
   try {
-    return await connect({ deadlineMs });
+    return await connect({ deadlineMs, onOther });
   } catch (error) {
     if (error instanceof CovetError && error.code === 'COVET_ERR_SUPERVISOR_ABSENT') return null;
     throw error;

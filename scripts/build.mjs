@@ -1,7 +1,7 @@
 /**
  * Bundles the TypeScript into the few files that ship, and the tests into build/test.
  *
- *   node scripts/build.mjs          dist/ and its types
+ *   node scripts/build.mjs          dist/ and its types (--no-types: without them)
  *   node scripts/build.mjs --tests  build/test/**.test.mjs, one bundle a test file
  *
  * Everything is bundled, packages too: execa alone is 25 packages and 100 files, 75 ms as they lie in node_modules and 20 ms as one chunk.
@@ -56,7 +56,8 @@ async function buildProduct() {
   });
   writeLicences(esm.metafile);
   chmodSync(join(root, 'dist/covet-pm.cjs'), 0o755);
-  execFileSync(join(root, 'node_modules/.bin/tsc'), ['-p', 'tsconfig.types.json'], { cwd: root, stdio: 'inherit' });
+  if (!process.argv.includes('--no-types'))
+    execFileSync(join(root, 'node_modules/.bin/tsc'), ['-p', 'tsconfig.types.json'], { cwd: root, stdio: 'inherit' });
 }
 
 /** What is bundled keeps its licence. */

@@ -11,6 +11,7 @@ import type { OperationResults } from '../../supervisor/protocol/operations.ts';
 import { CovetError, EXIT } from '../../supervisor/protocol/errors.ts';
 import { fail } from './failure.ts';
 import { readFast, type FastCommand } from './fast-arguments.ts';
+import { tellOther } from './other-version.ts';
 import { printDescribe } from './print/describe.ts';
 import { printHealth } from './print/health.ts';
 import { jlist } from './print/jlist.ts';
@@ -52,13 +53,15 @@ async function answer(command: FastCommand): Promise<number> {
 /** A reading is asked once more, of the next supervisor, where one dies over it. What was to change something may have done so. */
 async function perform(command: FastCommand): Promise<unknown> {
   try {
-    return await askOn(await Connection.open(callerPaths()), command);
+    return await askOn(await open(), command);
   } catch (error) {
     const isLost = error instanceof CovetError && error.code === 'COVET_ERR_CONTROL_LOST';
     if (!isLost || !READINGS.has(command.verb)) throw error;
-    return askOn(await Connection.open(callerPaths()), command);
+    return askOn(await open(), command);
   }
 }
+
+const open = (): Promise<Connection> => Connection.open(callerPaths(), undefined, tellOther);
 
 async function askOn(connection: Connection, command: FastCommand): Promise<unknown> {
   try {

@@ -5,7 +5,7 @@
 import type { Socket } from 'node:net';
 import * as v from 'valibot';
 import { HANDLERS, SUBSCRIPTIONS, type OperationContext, type Sink, type SubscriptionName } from '../operations/handlers.ts';
-import { parseInput } from '../operations/input.ts';
+import { parseInput, parseOtherInput } from '../operations/input.ts';
 import { CovetError, nearMatch } from '../protocol/errors.ts';
 import { OPERATIONS, type OperationName } from '../protocol/operations.ts';
 import {
@@ -14,6 +14,7 @@ import {
   SUBSCRIPTION_ITEMS_MAX,
   type RpcFailure,
   type RpcNotification,
+  type RpcOther,
   type RpcResponse,
 } from '../protocol/rpc.ts';
 import type { Env } from '../env.ts';
@@ -32,6 +33,7 @@ const requestSchema = v.object({
   id: v.exactOptional(v.pipe(v.number(), v.integer())),
   method: v.pipe(v.string(), v.maxLength(64)),
   params: v.exactOptional(v.unknown()),
+  client: v.exactOptional(v.pipe(v.string(), v.maxLength(64))),
 });
 
 interface Subscription {
@@ -118,7 +120,7 @@ export class ControlConnection {
     const parsed = v.safeParse(requestSchema, json);
     if (!parsed.success)
       return this.#fail(null, -32_600, new CovetError('COVET_ERR_CONTROL_FRAME', { max: RPC_LINE_BYTES_MAX, got: 'another shape' }));
-    const { id = null, method, params } = parsed.output;
+    const { id = null, method, params, client } = parsed.output;
     if (method === 'unsubscribe') return this.#unsubscribe(params);
     if (!isOperation(method))
       return this.#fail(
@@ -130,7 +132,7 @@ export class ControlConnection {
       return this.#fail(id, -32_000, new CovetError('COVET_ERR_INTERNAL', { reason: `more than ${UNDER_WAY_MAX} requests under way` }));
     this.#underWay++;
     try {
-      await this.#run(method, id, params);
+      await this.#run(method, id, params, client);
     } catch (error) {
       this.#fail(id, error instanceof CovetError ? -32_000 : -32_603, asCovetError(error, this.#core.env));
     } finally {
@@ -138,10 +140,18 @@ export class ControlConnection {
     }
   }
 
-  async #run(method: OperationName, id: number | null, params: unknown): Promise<void> {
+  async #run(method: OperationName, id: number | null, params: unknown, client: string | undefined): Promise<void> {
+    const { version } = this.#core.env;
     let input: unknown;
+    let said: { other?: RpcOther } = {};
     try {
-      input = parseInput(method, params);
+      if (client === undefined || client === version) {
+        input = parseInput(method, params);
+      } else {
+        const known = parseOtherInput(method, params);
+        input = known.output;
+        said = { other: { version, ignored: known.ignored } };
+      }
     } catch (error) {
       return this.#fail(id, -32_602, asCovetError(error, this.#core.env));
     }
@@ -149,21 +159,27 @@ export class ControlConnection {
       core: this.#core,
       progress: (text) => id !== null && this.#send({ jsonrpc: '2.0', method: 'progress', params: { id, text } }),
     };
-    if (isSubscription(method)) return this.#subscribe(method, id, input, context);
+    if (isSubscription(method)) return this.#subscribe(method, id, input, context, said);
     // The table's type joins each name to its handler; an index over the union cannot show it.
     const handler = HANDLERS[method] as (context: OperationContext, input: unknown) => Promise<unknown>;
     const app = OPERATIONS[method].kind === 'read' ? null : appOf(input);
     const result = await (app === null ? handler(context, input) : this.#core.safeMode.step(method, app, () => handler(context, input)));
-    if (id !== null) this.#send({ jsonrpc: '2.0', id, result });
+    if (id !== null) this.#send({ jsonrpc: '2.0', id, ...said, result });
     if (method === 'kill' || method === 'upgrade') this.#hangUp(() => this.#onEnd(method));
   }
 
-  async #subscribe(method: SubscriptionName, id: number | null, input: unknown, context: OperationContext): Promise<void> {
+  async #subscribe(
+    method: SubscriptionName,
+    id: number | null,
+    input: unknown,
+    context: OperationContext,
+    said: { readonly other?: RpcOther },
+  ): Promise<void> {
     const number = ++this.#lastSubscription;
     const subscription: Subscription = { stop: () => {}, onRoom: () => {}, waiting: [], dropped: 0, isEnded: false };
     let isAnswered = false;
     const answer = (): void => {
-      if (!isAnswered && id !== null) this.#send({ jsonrpc: '2.0', id, result: { subscription: number } });
+      if (!isAnswered && id !== null) this.#send({ jsonrpc: '2.0', id, ...said, result: { subscription: number } });
       isAnswered = true;
     };
     this.#subscriptions.set(number, subscription);

@@ -3,7 +3,8 @@
  *
  * A request `{jsonrpc, id, method, params}` gets one response. A subscription's request is answered at once with
  * `{subscription: n}`, and its items follow as notifications `{jsonrpc, method: "item", params: {subscription, item}}`, the last
- * with `{subscription, end: true, dropped}`. A long operation may say `{method: "progress", params: {id, text}}` before it answers.
+ * with `{subscription, end: true, dropped}`. Unknown members of a frame are ignored by either side; of `params` they are an error, unless `client`
+ * says that the caller is of another version: then the response tells them as ignored. A long operation may say `{method: "progress", params: {id, text}}` before it answers.
  */
 
 /** A line; a longer one ends the connection. */
@@ -18,6 +19,14 @@ export interface RpcRequest {
   readonly id: number;
   readonly method: string;
   readonly params: unknown;
+  /** The caller's version of covet-pm, if it is one. */
+  readonly client?: string;
+}
+
+/** In a response to a caller that is of another version: which one answers, and the fields of `params` that it does not know. */
+export interface RpcOther {
+  readonly version: string;
+  readonly ignored: readonly string[];
 }
 
 export interface RpcFailure {
@@ -28,7 +37,7 @@ export interface RpcFailure {
   readonly data?: { readonly code: string; readonly details: Readonly<Record<string, string | number>>; readonly result?: unknown };
 }
 
-export type RpcResponse = { readonly jsonrpc: '2.0'; readonly id: number | null } & (
+export type RpcResponse = { readonly jsonrpc: '2.0'; readonly id: number | null; readonly other?: RpcOther } & (
   | { readonly result: unknown }
   | { readonly error: RpcFailure }
 );

@@ -9,6 +9,7 @@ import * as v from 'valibot';
 import type { Launch } from '../apps/launch.ts';
 import { appConfigSchema, type AppConfig } from '../protocol/config.ts';
 import { CovetError } from '../protocol/errors.ts';
+import { parseKnown } from '../protocol/known-fields.ts';
 
 /** Of the file; a reader refuses what is newer than it knows. */
 const STATE_VERSION = { min: 1, max: 1 } as const;
@@ -38,7 +39,10 @@ export interface AppRecord {
   readonly generations: readonly GenerationRecord[];
 }
 
-const generationSchema = v.object({
+/** Of a config's inner objects; what a later version has of its own elsewhere is kept, for an upgrade after a return. */
+const IGNORED_MAX = 1_024;
+
+const generationSchema = v.looseObject({
   number: v.pipe(v.number(), v.integer(), v.minValue(1)),
   half: v.picklist([0, 1]),
   launch: v.object({
@@ -56,8 +60,8 @@ const generationSchema = v.object({
 const stateSchema = v.object({
   version: v.literal(1),
   apps: v.array(
-    v.object({
-      config: appConfigSchema,
+    v.looseObject({
+      config: v.looseObject(appConfigSchema.entries),
       env: v.record(v.string(), v.string()),
       isWanted: v.boolean(),
       isDeleting: v.optional(v.boolean(), false),
@@ -141,7 +145,7 @@ export class WantedState {
       throw error;
     }
     try {
-      const { apps } = v.parse(stateSchema, JSON.parse(text));
+      const { apps } = parseKnown(stateSchema, JSON.parse(text), IGNORED_MAX).output;
       return new Map(apps.map((record) => [record.config.name, record]));
     } catch (error) {
       return (error as Error).message;

@@ -4,15 +4,16 @@
  */
 import assert from 'node:assert/strict';
 import { spawnSync } from 'node:child_process';
-import { copyFileSync, mkdtempSync, openSync, readFileSync, rmSync } from 'node:fs';
+import { copyFileSync, mkdtempSync, openSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { test } from 'node:test';
 import { binary } from '../../native/index.ts';
+import { parseInput, parseOtherInput } from '../../supervisor/operations/input.ts';
 import { decodeInitPacket, encodeInitPacket } from '../../supervisor/protocol/init-wire.ts';
 import { decodeWorkerMessage } from '../../supervisor/slots/worker-messages.ts';
 import { readAppMemo, readSlotMemo, readStepMemo } from '../../supervisor/state/memos.ts';
-import { WantedState } from '../../supervisor/state/wanted.ts';
+import { WantedState, type AppRecord } from '../../supervisor/state/wanted.ts';
 import { repositoryRoot } from '../promises/root.ts';
 
 const golden = (name: string): string => join(repositoryRoot(), 'test/golden', name);
@@ -29,6 +30,29 @@ test('wanted.json, version 1', async (t) => {
   assert.equal(web?.config.uid, 1_000);
   // Written before there were either.
   assert.deepEqual([stopped?.isWanted, stopped?.isDeleting, stopped?.generations], [false, false, []]);
+});
+
+test('wanted.json of a later release, with fields and options that it has more, is read and keeps them', async (t) => {
+  const folder = mkdtempSync(join(tmpdir(), 'covet-golden-'));
+  t.after(() => rmSync(folder, { recursive: true }));
+  const path = join(folder, 'wanted.json');
+  const { version, apps } = JSON.parse(readFileSync(golden('wanted-1.json'), 'utf8')) as { version: 1; apps: [AppRecord] };
+  const [{ config, generations }] = apps;
+  const later = { ...apps[0], later: 1, config: { ...config, later: 2, restart: { later: 3 } }, generations: [{ ...generations[0], later: 4 }] };
+  writeFileSync(path, JSON.stringify({ version, later: 0, apps: [later] }));
+  const state = new WantedState(path);
+  assert.equal(await state.load(), null);
+  await state.save('web', (record) => ({ ...record!, isWanted: false }));
+  const kept = JSON.parse(readFileSync(path, 'utf8')) as { apps: [typeof later] };
+  assert.deepEqual([kept.apps[0].later, kept.apps[0].config.later, kept.apps[0].generations[0]?.later], [1, 2, 4]);
+});
+
+test('of a request of another version the unknown is ignored and told, save in an app’s config', () => {
+  const known = parseOtherInput('logs', { app: 'web', later: 1, after: [{ app: 'web', stream: 'out', mark: { ino: 1, size: 2, later: 3 } }] });
+  assert.deepEqual([known.output.app, [...known.ignored].sort()], ['web', ['after.0.mark.later', 'later']]);
+  assert.throws(() => parseOtherInput('start', { config: { name: 'web', script: 'a.js', cwd: '/', later: 1 }, env: {} }), { code: 'COVET_ERR_CONFIG_UNKNOWN' });
+  assert.throws(() => parseOtherInput('logs', { app: 7, later: 1 }), { code: 'COVET_ERR_CONFIG_FIELD' });
+  assert.throws(() => parseInput('logs', { later: 1 }), { code: 'COVET_ERR_CONFIG_UNKNOWN' });
 });
 
 test('memos, version 1', () => {

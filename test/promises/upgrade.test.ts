@@ -4,7 +4,7 @@
  */
 import assert from 'node:assert/strict';
 import { spawn } from 'node:child_process';
-import { cpSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
+import { cpSync, readFileSync, renameSync, rmSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { describe, test } from 'node:test';
 import { eventually } from './eventually.ts';
@@ -86,7 +86,7 @@ describe('upgrade', () => {
     assert.equal((await load.stop()).lost, 0);
   });
 
-  test('the installed package may be deleted: reload, logs, restarts and a supervisor that dies work as before', async (t) => {
+  test('the installed package may be replaced, and deleted: reload, logs, restarts and a supervisor that dies work as before', async (t) => {
     const served = await Served.start(t, { app: 'http.cjs' });
     const { home } = served;
     assert.equal((await home.covet('kill')).code, 0);
@@ -94,17 +94,26 @@ describe('upgrade', () => {
     const started = await covetOf(installed, home, 'resurrect');
     assert.equal(started.code, 0, said(started));
     rmSync(installed, { recursive: true });
+    renameSync(packageOf(home.work, '0.5.0'), installed);
+    const follower = home.spawn(['logs', 'web', '--follow', '--lines', '0']);
+    let followed = '';
+    follower.stdout!.on('data', (chunk: Buffer) => (followed += chunk.toString()));
     const load = await served.begin({ kind: 'keepAlive', connections: 4, thinkMs: [0, 20] });
     const { version, supervisor } = await ping(home);
     assert.equal(version, '0.4.0');
     process.kill(supervisor, 'SIGKILL');
     await eventually('another supervisor', async () => (await ping(home)).supervisor !== supervisor);
     await served.reload();
+    rmSync(installed, { recursive: true });
+    await served.reload();
     assert.equal((await load.stop()).lost, 0);
     const [victim = 0] = await home.pids();
     process.kill(victim, 'SIGKILL');
     await eventually('the successor', async () => (await home.pids())[0] !== victim && (await home.app()).status === 'online');
     assert.match((await home.covet('logs', 'web')).stdout, /listening/);
+    // Two workers each of two reloads, and the successor of the one that was killed.
+    await eventually('their lines', () => (followed.match(/listening/g)?.length ?? 0) >= 5);
+    follower.kill('SIGINT');
     assert.equal((await ping(home)).version, '0.4.0');
   });
 });

@@ -8,6 +8,7 @@ import type { Subscription } from '../../subscription.ts';
 import { CovetError } from '../../../supervisor/protocol/errors.ts';
 import type { CovetEvent } from '../../../supervisor/protocol/events.ts';
 import { OPERATIONS, type LogItem, type OperationInput } from '../../../supervisor/protocol/operations.ts';
+import { tellOther } from '../other-version.ts';
 import { printEvent } from '../print/events.ts';
 import { LogPrinter } from '../print/logs.ts';
 import { print, say, terminalStyle } from '../terminal.ts';
@@ -98,7 +99,7 @@ async function following(isFollowing: boolean, quiet: boolean, use: (client: Cli
   for (let isAgain = false; ; isAgain = true) {
     const begunMs = performance.now();
     try {
-      const client = await connect(isAgain ? { deadlineMs: AGAIN_DEADLINE_MS } : {});
+      const client = await connect({ onOther: tellOther, ...(isAgain ? { deadlineMs: AGAIN_DEADLINE_MS } : {}) });
       if (isAgain && !quiet) say('The supervisor was replaced; following the next one.\n');
       return await use(client, isAgain).finally(() => client.close());
     } catch (error) {

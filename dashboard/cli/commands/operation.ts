@@ -1,8 +1,9 @@
 /** The way a command reaches the supervisor and shows what came of it: connect, ask with progress, print a sentence or JSON, hang up. */
 import type { Command } from 'commander';
-import { connect, type CallName, type Client } from '../../client.ts';
+import { connect, type CallName, type Client, type ConnectOptions } from '../../client.ts';
 import { CovetError } from '../../../supervisor/protocol/errors.ts';
 import type { OperationInput, OperationResults } from '../../../supervisor/protocol/operations.ts';
+import { tellOther } from '../other-version.ts';
 import { OUTCOMES } from '../print/outcomes.ts';
 import { withProgress } from '../progress.ts';
 import { print, printJson } from '../terminal.ts';
@@ -12,8 +13,11 @@ import type { Invocation } from './command.ts';
 export const READ_DEADLINE_MS = 10_000;
 
 /** Lends a connection to `use` and closes it after. */
-export async function withClient<T>(use: (client: Client) => Promise<T>, open: () => Promise<Client> = connect): Promise<T> {
-  const client = await open();
+export async function withClient<T>(
+  use: (client: Client) => Promise<T>,
+  open: (options: ConnectOptions) => Promise<Client> = connect,
+): Promise<T> {
+  const client = await open({ onOther: tellOther });
   try {
     return await use(client);
   } finally {
