@@ -6,6 +6,7 @@ import assert from 'node:assert/strict';
 import { chmodSync, mkdirSync, readFileSync, writeFileSync, readdirSync } from 'node:fs';
 import { join } from 'node:path';
 import { describe, test } from 'node:test';
+import { eventually } from './eventually.ts';
 import { Home, resultOf } from './home.ts';
 import { freePort } from './ports.ts';
 import { Deployment } from './release.ts';
