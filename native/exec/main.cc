@@ -1,7 +1,7 @@
 // covet-exec: makes a process into a worker, then becomes its program. The supervisor starts it with the worker's descriptors at 0, 1,
 // 2 … keep-max; it forks and is gone, so that covet-init, a child subreaper, is the worker's parent from its first instant.
 //
-//   covet-exec --report N --keep-max M [--cwd D] [--uid U --gid G [--groups a,b]] [--nofile N] [--cpus 0,2-3]
+//   covet-exec --report N --keep-max M [--cwd D] [--cgroup P] [--uid U --gid G [--groups a,b]] [--nofile N] [--cpus 0,2-3]
 //              [--listen-fds K] [--no-new-privs] -- program args…
 //
 // The report pipe's reader is covet-init: "pid <n>\n" before the exec, whose success closes the pipe; or "error <stage> <errno>\n".

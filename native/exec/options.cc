@@ -73,7 +73,7 @@ const option LONG_OPTIONS[] = {
     {"gid", required_argument, nullptr, 'g'},       {"groups", required_argument, nullptr, 'G'},
     {"nofile", required_argument, nullptr, 'n'},    {"cpus", required_argument, nullptr, 'c'},
     {"listen-fds", required_argument, nullptr, 'l'}, {"no-new-privs", no_argument, nullptr, 'p'},
-    {nullptr, 0, nullptr, 0},
+    {"cgroup", required_argument, nullptr, 'C'},    {nullptr, 0, nullptr, 0},
 };
 
 }  // namespace
@@ -90,6 +90,7 @@ const char* parseOptions(int argc, char** argv, Setup& into) {
       case 'r': if (!whole(optarg, INT_MAX, into.reportFd)) return "Expected --report to be a descriptor"; break;
       case 'k': if (!whole(optarg, INT_MAX - 1, into.keepMax)) return "Expected --keep-max to be a descriptor"; break;
       case 'd': into.cwd = optarg; break;
+      case 'C': into.cgroupProcs = optarg; break;
       case 'u': if (!whole(optarg, ID_MAX, uid)) return "Expected --uid to be a user's number"; break;
       case 'g': if (!whole(optarg, ID_MAX, gid)) return "Expected --gid to be a group's number"; break;
       case 'G': if (!groupList(optarg, groups)) return "Expected --groups to be numbers joined by commas"; break;

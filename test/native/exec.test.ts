@@ -1,9 +1,9 @@
 /** covet-exec: what a program finds when it begins, and what is reported when it cannot. */
 import assert from 'node:assert/strict';
 import { type ChildProcess, spawn } from 'node:child_process';
-import { closeSync, existsSync, openSync, readFileSync } from 'node:fs';
+import { closeSync, existsSync, openSync, readFileSync, writeFileSync } from 'node:fs';
 import { Socket } from 'node:net';
-import { availableParallelism } from 'node:os';
+import { availableParallelism, constants } from 'node:os';
 import { join } from 'node:path';
 import { test } from 'node:test';
 import { native } from '../../native/index.ts';
@@ -59,6 +59,21 @@ test('the program has the reported pid, a session of its own, and is told both n
 
 test('without sockets to take over there is no LISTEN_PID', async () => {
   assert.equal((await run([], ['sh', '-c', 'echo "<$LISTEN_PID$LISTEN_FDS>"'])).out, '<>\n');
+});
+
+test('the program is in its cgroup before it begins, and is not started when it cannot be', async (t) => {
+  // Stands for cgroup.procs: 0 is whoever writes.
+  const procs = join(temporaryFolder(t), 'cgroup.procs');
+  writeFileSync(procs, '');
+  const { report, out } = await run(['--cgroup', procs], ['cat', procs]);
+  assert.match(report, /^pid \d+\n$/);
+  assert.equal(out, '0');
+  assert.deepEqual(await run(['--cgroup', `${procs}-of-nobody`], ['echo', 'here']), {
+    code: 0,
+    report: `error cgroup ${constants.errno.ENOENT}\n`,
+    out: '',
+    err: '',
+  });
 });
 
 test('covet-exec leaves at once, whatever the program does', async () => {
