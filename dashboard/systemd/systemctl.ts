@@ -51,6 +51,12 @@ export function systemctl(scope: Scope, ...args: readonly string[]): string {
   throw new CovetError('COVET_ERR_SYSTEMD', { reason: `\`systemctl ${words.join(' ')}\`: ${reason}` });
 }
 
+/** As `systemctl --version` says it; 0 where there is none. */
+export function systemdVersion(): number {
+  const { stdout } = spawnSync('systemctl', ['--version'], { encoding: 'utf8', timeout: DEADLINE_MS });
+  return Number(/^systemd (\d+)/.exec(stdout ?? '')?.[1] ?? 0);
+}
+
 /** systemd's own measure of how much a unit may do, 0 to 10; null where it cannot be had. systemd-analyze(1), `security`. */
 export function exposureOf(path: string): string | null {
   const { status, stdout } = spawnSync('systemd-analyze', ['security', '--offline=true', '--no-pager', path], {

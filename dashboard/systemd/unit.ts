@@ -14,6 +14,8 @@ export interface UnitFacts {
   readonly paths: Paths;
   /** The home is named by COVET_HOME; else it is the scope's own. */
   readonly hasOwnHome: boolean;
+  /** systemd's version; 0 where it does not tell. */
+  readonly systemd: number;
   /** What has dist/ and prebuilds/: the link to the copy that runs. */
   readonly folder: string;
   readonly node: string;
@@ -33,6 +35,10 @@ export interface UnitFacts {
 /** Sockets, channels, pipes and pidfds: eight of a worker, two of a slot's address. systemd's own limit is far above. */
 export const FD_STORE_MAX = 65_536;
 const WATCHDOG_S = 30;
+/** An older one would warn of the word at each load. */
+const SUBGROUP_SINCE = 254;
+/** Of covet-init and its supervisor, beside those of the apps (supervisor/host/cgroup-policy.ts). */
+const OWN_GROUP = 'covet';
 /** Around the drain: the supervisor's own end. covet-init asks for more when apps need it (EXTEND_TIMEOUT_USEC). */
 const STOP_MARGIN_MS = 10_000;
 /** systemd-sysusers' and useradd's limit is 31; a dynamic user has this name while it exists. */
@@ -71,6 +77,7 @@ export function unitText(facts: UnitFacts): string {
     `WatchdogSec=${WATCHDOG_S}`,
     `FileDescriptorStoreMax=${FD_STORE_MAX}`,
     'Delegate=yes',
+    ...(facts.systemd >= SUBGROUP_SINCE ? [`DelegateSubgroup=${OWN_GROUP}`] : []),
     'OOMPolicy=continue',
     'TasksMax=infinity',
     ...folders(facts),

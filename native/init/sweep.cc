@@ -46,8 +46,10 @@ std::string groupFolder() {
     size_t second = text.find(':', text.find(':') + 1);
     if (second == std::string_view::npos) continue;
     std::string_view controllers = text.substr(text.find(':') + 1, second - text.find(':') - 1), path = text.substr(second + 1);
-    // The service's own group, though a manager runs its commands in one below it.
-    if (path.ends_with("/.control")) path.remove_suffix(std::string_view("/.control").size());
+    // The service's own group, though a manager runs its commands, and where it can us (DelegateSubgroup=), in one below it.
+    for (std::string_view below : {"/.control", "/covet"}) {
+      if (path.ends_with(below)) path.remove_suffix(below.size());
+    }
     if (path == "/") continue;  // everything there is would be in it
     const char* mount = controllers.empty() ? "/sys/fs/cgroup" : controllers == "name=systemd" ? "/sys/fs/cgroup/systemd" : nullptr;
     if (mount == nullptr) continue;

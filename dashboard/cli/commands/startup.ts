@@ -8,7 +8,7 @@ import { callerPaths } from '../../connection.ts';
 import { prepareHome } from '../../home.ts';
 import { connectIfThere, folderToRunFrom, supervisorEnv } from '../../launch.ts';
 import { unreachable } from '../../systemd/reach.ts';
-import { exposureOf, isBooted, isOurs, systemctl, unitFolder } from '../../systemd/systemctl.ts';
+import { exposureOf, isBooted, isOurs, systemctl, systemdVersion, unitFolder } from '../../systemd/systemctl.ts';
 import { unitText, type Scope } from '../../systemd/unit.ts';
 import { readWantedApps, type WantedApps } from '../../systemd/wanted-apps.ts';
 import { linkCurrent, withVersions } from '../../versions.ts';
@@ -129,6 +129,7 @@ async function unit(scope: Scope, hardened: boolean): Promise<string> {
     paths,
     hasOwnHome: (process.env['COVET_HOME'] ?? '') !== '',
     folder,
+    systemd: systemdVersion(),
     node: process.execPath,
     arch: process.arch,
     env: unitEnv(),
