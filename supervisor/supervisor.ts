@@ -10,6 +10,7 @@ import { SafeMode } from './adoption/safe-mode.ts';
 import { endLeftovers } from './adoption/leftovers.ts';
 import type { Env } from './env.ts';
 import { EventLog } from './event-log.ts';
+import { Cgroups, readCgroupPlan } from './host/cgroups.ts';
 import { InitClient } from './init/init-client.ts';
 import { Notes } from './init/notes.ts';
 import { ListenerRegistry } from './listeners/registry.ts';
@@ -34,6 +35,7 @@ export class SupervisorCore {
   readonly startedAt: string;
   readonly safeMode = new SafeMode(this);
   readonly serviceManager = new ServiceManager(this);
+  readonly cgroups = new Cgroups((words) => this.logs.say('supervisor', words));
   readonly workers: WorkerTable;
   /** Ran when a supervisor died, and nothing of them is left to take over. */
   readonly #interrupted: App[] = [];
@@ -64,6 +66,8 @@ export class SupervisorCore {
     const held = await this.init.hello();
     if (this.env.isHomeTemporary) this.#tendHomes();
     this.notes.adopt(held.notes);
+    if (!this.env.faults.has('no-cgroups'))
+      this.cgroups.begin(readCgroupPlan(this.init.pid, this.init.isService), [this.init.pid, process.pid]);
     this.stateProblem = await this.wanted.load();
     if (this.stateProblem !== null) this.logs.say('supervisor', this.stateProblem);
     for (const record of this.wanted.records.values()) this.add(record);
@@ -131,6 +135,7 @@ export class SupervisorCore {
       logs: this.logs,
       events: this.events,
       notes: this.notes,
+      cgroups: this.cgroups,
       save: (name, change) => this.wanted.save(name, change),
       otherPinned: (name) =>
         [...this.apps.values()].find((other) => other.name !== name && other.pins.on && other.live !== null)?.name ?? null,

@@ -1,6 +1,7 @@
 /** What an app is given to work with, and what its verbs come to. */
 import type { Env } from '../env.ts';
 import type { EventLog } from '../event-log.ts';
+import type { Cgroups } from '../host/cgroups.ts';
 import type { InitClient } from '../init/init-client.ts';
 import type { Notes } from '../init/notes.ts';
 import type { ListenerRegistry } from '../listeners/registry.ts';
@@ -19,6 +20,7 @@ export interface AppDeps {
   readonly logs: LogStore;
   readonly events: EventLog;
   readonly notes: Notes;
+  readonly cgroups: Cgroups;
   /** As WantedState.save. */
   save<R extends AppRecord | null>(name: string, change: (record: AppRecord | undefined) => R): Promise<R>;
   /** The name of another app that is pinned, or null. */

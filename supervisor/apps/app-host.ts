@@ -11,7 +11,6 @@ import type { AppConfig } from '../protocol/config.ts';
 import type { SlotState } from '../protocol/states.ts';
 import { LISTENERS_MAX } from '../protocol/units.ts';
 import type { LendReply, LendRequest } from '../protocol/worker-wire.ts';
-import { sweepOrphans } from '../slots/orphans.ts';
 import { decideCrash } from '../slots/restart-policy.ts';
 import type { SlotHost } from '../slots/slot-host.ts';
 import type { Slot } from '../slots/slot.ts';
@@ -19,6 +18,7 @@ import { describeEnd, type WorkerEnd } from '../slots/worker-end.ts';
 import { WorkerHandle, type WorkerCallbacks } from '../slots/worker-handle.ts';
 import type { SlotMemo } from '../state/memos.ts';
 import type { App } from './app.ts';
+import { AppGroup } from './app-group.ts';
 import { modeOf, workerOrder } from './hiring.ts';
 import { Lending } from './lending.ts';
 import { Trials } from './trials.ts';
@@ -29,6 +29,7 @@ export class AppHost implements SlotHost {
   readonly ownAddresses = new Set<string>();
   readonly lending: Lending;
   readonly trials: Trials;
+  readonly group: AppGroup;
   readonly #app: App;
   /** Slots whose worker has listened, ever: what they run is a server, and none is ready before it listens. */
   readonly #servers = new Set<number>();
@@ -38,6 +39,7 @@ export class AppHost implements SlotHost {
     this.#app = app;
     this.lending = new Lending(app);
     this.trials = new Trials(app);
+    this.group = new AppGroup(app);
     this.env = app.deps.env;
   }
 
@@ -61,6 +63,7 @@ export class AppHost implements SlotHost {
       mode,
       lend: this.lending.lends(mode),
       cpus: app.pins.cpusOf(slot.index),
+      openGroup: () => this.group.open(),
       cacheFolder: this.#cacheFolder(),
     };
     const lent = generation.launch.isNode ? Promise.resolve([]) : this.lending.lendConfigured(slot);
@@ -85,6 +88,7 @@ export class AppHost implements SlotHost {
     const { env, init, workers, logs } = this.#app.deps;
     const worker = new WorkerHandle(env, init, held.key, callbacks);
     workers.add(worker);
+    this.group.watch();
     worker.adopt(held, memo?.worker === held.key ? memo.startedMs : env.nowMs());
     logs.attach(this.#app.name, slot.index, held.out, held.err);
     if (memo?.worker === held.key && memo.listening.length > 0) this.#servers.add(slot.index);
@@ -166,6 +170,10 @@ export class AppHost implements SlotHost {
     this.#app.slotGone(slot);
   }
 
+  explain(end: WorkerEnd): WorkerEnd {
+    return this.group.explain(end);
+  }
+
   onExit(slot: Slot, end: WorkerEnd, expected: boolean): void {
     const app = this.#app;
     const worker = slot.worker!;
@@ -235,13 +243,6 @@ export class AppHost implements SlotHost {
     app.degraded.crashed(this.trials.verdict(slot, reason) ?? decision.degraded);
     if (decision.spent !== null) app.dispatch({ type: 'spent', reason: decision.spent });
     slot.dispatch({ type: 'retry', delayMs: decision.delayMs, reason: `starts again in ${decision.delayMs} ms` });
-  }
-
-  /** Processes that left their worker and its session, found by what they inherited. */
-  async sweepOrphans(): Promise<void> {
-    const app = this.#app;
-    const count = await sweepOrphans(this.env, app.deps.init.pid, app.name, app.config.killTimeoutMs);
-    if (count > 0) app.deps.events.announce({ type: 'orphans.swept', app: app.name, count });
   }
 
   /** A lent socket that its worker shut down would take nobody's connection any more: it is put back. */

@@ -101,7 +101,7 @@ export class Effects {
     const { plan } = this.#app;
     if (plan.phase !== 'stopping' || this.#isSweeping) return;
     this.#isSweeping = true;
-    await this.#app.host.sweepOrphans();
+    await this.#app.host.group.sweep();
     await this.#app.deps.registry.end(this.#app.name, plan.then === 'failed' ? 'refusing' : 'closed');
     // A failed app keeps its listeners, refusing; another start makes them anew with what its config says then.
     if (plan.then !== 'failed') this.#app.deps.registry.forget(this.#app.name);

@@ -15,6 +15,8 @@ export interface HireContext {
   /** false: several workers in fork mode, each with addresses of its own. */
   readonly lend: boolean;
   readonly cpus: readonly number[] | null;
+  /** The cgroup that it is born in, made by this call. */
+  openGroup(): string | null;
   /** Where the app's compile cache lies; null for none. */
   readonly cacheFolder: string | null;
 }
@@ -31,6 +33,7 @@ export function workerOrder(context: HireContext, fds: { channel: number; handof
     gid: config.gid ?? null,
     noFileMax: config.noFileMax ?? null,
     cpus: context.cpus,
+    cgroup: context.openGroup(),
   };
 }
 

@@ -16,6 +16,7 @@ export const doctor: Handler<'doctor'> = async ({ core }) => ({
     ...hostFindings(core.env.native, core.env.paths.home),
     ok('covet-init', `pid ${core.init.pid}`),
     ...(core.init.isService ? await serviceFindings() : []),
+    cgroups(core),
     ...stateProblem(core),
     ownCopy(core),
     ...safeMode(core),
@@ -26,6 +27,25 @@ export const doctor: Handler<'doctor'> = async ({ core }) => ({
 function stateProblem({ stateProblem: problem }: SupervisorCore): DoctorFinding[] {
   if (problem === null) return [];
   return [warning('wanted.json', problem, 'Apps may be missing: mend the file that was kept, or `covet-pm start` them again.')];
+}
+
+function cgroups({ cgroups: { plan, controllers, limitless } }: SupervisorCore): DoctorFinding {
+  if (plan.kind === 'none')
+    return note(
+      'cgroups',
+      `none: ${plan.why}`,
+      `No limits, and out of memory looks like any SIGKILL; what workers leave is found by scanning. ${plan.advice}`,
+    );
+  const found = `v2 at ${plan.root}, with cgroup.kill and ${controllers.join(', ') || 'no controllers'}`;
+  return limitless === ''
+    ? ok('cgroups', found)
+    : note('cgroups', found, `Not every limit can be had, and out of memory is told only with the memory controller: ${limitless}.`);
+}
+
+function limits(core: SupervisorCore, { name, config }: App): DoctorFinding[] {
+  const missing = core.cgroups.missing(config);
+  if (missing === null) return [];
+  return [warning(`${name}: limits`, `\`${missing.field}\` is not in force`, `${missing.why}. The other limits may not be either.`)];
 }
 
 function ownCopy({ env }: SupervisorCore): DoctorFinding {
@@ -68,6 +88,7 @@ function apps(core: SupervisorCore): DoctorFinding[] {
             .map((listener) => `${listener.key} by ${listener.dispatch}${because(app, listener)}, ${listener.condition}`)
             .join('; ') || 'none',
         ),
+    ...limits(core, app),
     app.pins.on ? ok(`${app.name}: pinning`, app.pins.why) : note(`${app.name}: pinning`, `off: ${app.pins.why}`, ''),
   ]);
 }

@@ -27,6 +27,7 @@ export const startApp: Handler<'start'> = async ({ core, progress }, { config, e
   progress(`starting ${app.wanted} ${app.wanted === 1 ? 'worker' : 'workers'} of ${app.name}`);
   try {
     requireRoom(app);
+    requireLimits(core, app.config);
     await start(app);
   } catch (error) {
     // Nothing half-done: what never came to disk is not known either.
@@ -57,6 +58,7 @@ export const startStopped: Handler<'startStopped'> = async ({ core, progress }, 
     throw new CovetError('COVET_ERR_APP_EXISTS', { app: name, status: app.status, advice: advice(app) });
   progress(`starting ${app.wanted} ${app.wanted === 1 ? 'worker' : 'workers'} of ${app.name}`);
   requireRoom(app);
+  requireLimits(core, app.config);
   await start(app);
   return { apiVersion: 1, app: appView(core, app) };
 };
@@ -64,6 +66,12 @@ export const startStopped: Handler<'startStopped'> = async ({ core, progress }, 
 /** Throws COVET_ERR_DESCRIPTORS. An app that names no address listens on one as a rule. */
 function requireRoom({ name, wanted, config }: App): void {
   requireDescriptors(name, wanted, descriptorsOf(wanted, Math.max(1, config.listen.length)), readDescriptorGrant());
+}
+
+/** Throws COVET_ERR_CGROUP. A host that gives less later on, at a boot, runs it without, which `doctor` tells: down it would serve nobody. */
+function requireLimits({ cgroups }: SupervisorCore, config: AppConfig): void {
+  const missing = cgroups.missing(config);
+  if (missing !== null) throw new CovetError('COVET_ERR_CGROUP', { app: config.name, field: missing.field, why: missing.why });
 }
 
 function advice({ name, plan }: App): string {
@@ -93,6 +101,11 @@ function checkConflicts(config: AppConfig, supervisorUid: number): void {
     throw new CovetError('COVET_ERR_CONFIG_CONFLICT', { reason: '`gid` needs `uid` beside it.' });
   if (config.onlyOne && (config.instances ?? 1) !== 1)
     throw new CovetError('COVET_ERR_CONFIG_CONFLICT', { reason: `\`onlyOne\` and \`instances\` ${config.instances} exclude each other.` });
+  if ((config.memoryHighBytes ?? 0) > (config.memoryMaxBytes ?? Infinity)) {
+    throw new CovetError('COVET_ERR_CONFIG_CONFLICT', {
+      reason: `\`memoryHighBytes\` (${config.memoryHighBytes}) is above \`memoryMaxBytes\` (${config.memoryMaxBytes}): it would never be reached.`,
+    });
+  }
   if (config.minHealthyMs > config.readyTimeoutMs) {
     throw new CovetError('COVET_ERR_CONFIG_CONFLICT', {
       reason: `\`minHealthyMs\` (${config.minHealthyMs}) is longer than \`readyTimeoutMs\` (${config.readyTimeoutMs}): no worker could be ready.`,

@@ -13,6 +13,11 @@ const ENV_KEY = /^[A-Za-z_][A-Za-z0-9_]*$/;
 /** setTimeout's limit is 2^31-1; a day is enough for any of ours. */
 const DAY_MS = 86_400_000;
 
+/** Less is no room for a process. */
+const MEMORY_BYTES_MIN = 1_048_576;
+/** 256 TiB. */
+const BYTES_MAX = 281_474_976_710_656;
+
 const count = (min: number, max: number) =>
   v.pipe(
     v.number(`an integer from ${min} to ${max}`),
@@ -130,6 +135,18 @@ export const appConfigSchema = v.strictObject({
   uid: described(v.optional(count(0, 4_294_967_294)), "The workers' user; needs a supervisor that is root."),
   gid: described(v.optional(count(0, 4_294_967_294)), "The workers' group; by default the user's own."),
   noFileMax: described(v.optional(count(64, 1_048_576)), 'RLIMIT_NOFILE of the workers; by default the hard limit.'),
+  memoryMaxBytes: described(
+    v.optional(count(MEMORY_BYTES_MIN, BYTES_MAX)),
+    'All of its workers together: at more the kernel ends one (`oom`). Needs cgroup v2 (docs/cgroups.md), as the next two do.',
+  ),
+  memoryHighBytes: described(
+    v.optional(count(MEMORY_BYTES_MIN, BYTES_MAX)),
+    'From here on the kernel slows its workers down and takes memory back; nobody is ended.',
+  ),
+  cpuWeight: described(
+    v.optional(count(1, 10_000)),
+    'Its share where CPUs are short, against the other apps of this supervisor; 100 without it.',
+  ),
   logs: described(
     v.optional(
       v.strictObject({

@@ -69,6 +69,11 @@ export const ERRORS = {
     message:
       '`{app}` with {workers} workers needs about {need} descriptors more, {left} are left of {limit}. Raise the limit (LimitNOFILE=, `ulimit -n`) or ask for fewer workers.',
   },
+  COVET_ERR_CGROUP: {
+    exit: EXIT.failed,
+    message:
+      '`{field}` of `{app}` needs a cgroup v2 tree that is delegated to covet-pm: {why}. `covet-pm doctor` says what to do; without `{field}` it starts.',
+  },
   COVET_ERR_APP_SCRIPT: { exit: EXIT.failed, message: 'Cannot run {path}: {reason}.' },
   COVET_ERR_APP_FAILED: { exit: EXIT.failed, message: '`{app}` failed: {reason}' },
   COVET_ERR_APP_TYPESCRIPT: {

@@ -40,6 +40,8 @@ export type EventBody =
       readonly pid: number;
       readonly code: number | null;
       readonly signal: string | null;
+      /** The kernel ended it for lack of memory; false too where nobody counts that (docs/cgroups.md). */
+      readonly oom: boolean;
       readonly uptimeMs: number;
       readonly expected: boolean;
     }

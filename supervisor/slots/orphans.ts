@@ -1,7 +1,7 @@
 /**
- * Ends what an app's workers left behind: children that outlived them, also those that forked twice and left the session. They are
- * covet-init's children by then (it is the subreaper) and carry the app's name in the environment they inherited. Read from /proc, in
- * bounded rounds, each process checked again before it is signalled and signalled by pidfd.
+ * Ends what an app's workers left behind: children that outlived them, also those that forked twice and left the session. They are in the
+ * app's cgroup, where it has one; and they are covet-init's children by then (it is the subreaper) and carry the app's name in the
+ * environment they inherited, unless they hid it. In bounded rounds, each process checked again before it is signalled and signalled by pidfd.
  */
 import { readdirSync, readFileSync } from 'node:fs';
 import { constants } from 'node:os';
@@ -11,32 +11,41 @@ import type { Env } from '../env.ts';
 const ROUNDS_MAX = 20;
 const LOOK_MS = 50;
 
+export interface Brood {
+  readonly app: string;
+  readonly initPid: number;
+  /** The app's cgroup: nobody in it, and nothing to kill, where there is none. */
+  readonly group: { pids(): readonly number[]; kill(): void };
+}
+
 /** Resolves with how many were found, once none is left or the time is over. */
-export async function sweepOrphans(env: Env, initPid: number, app: string, killTimeoutMs: number): Promise<number> {
+export async function sweepOrphans(env: Env, brood: Brood, killTimeoutMs: number): Promise<number> {
   const seen = new Set<number>();
   const killFrom = env.nowMs() + killTimeoutMs;
   for (let round = 0; ; round++) {
-    const orphans = findOrphans(initPid, app);
+    const orphans = findOrphans(brood);
     if (orphans.length === 0) return seen.size;
     const isLate = env.nowMs() >= killFrom;
+    if (isLate) brood.group.kill();
     for (const pid of orphans) {
       if (seen.has(pid) && !isLate) continue;
       seen.add(pid);
-      signalOrphan(env, pid, app, isLate ? constants.signals.SIGKILL : constants.signals.SIGTERM);
+      signalOrphan(env, pid, brood, isLate ? constants.signals.SIGKILL : constants.signals.SIGTERM);
     }
     if (isLate && round > ROUNDS_MAX) return seen.size;
     await new Promise<void>((resolve) => env.after(LOOK_MS, resolve));
   }
 }
 
-function findOrphans(initPid: number, app: string): number[] {
-  return readdirSync('/proc')
+function findOrphans({ app, initPid, group }: Brood): number[] {
+  const found = readdirSync('/proc')
     .filter((name) => /^\d+$/.test(name))
     .map(Number)
     .filter((pid) => parentOf(pid) === initPid && belongsTo(pid, app));
+  return [...new Set([...found, ...group.pids()])];
 }
 
-function signalOrphan(env: Env, pid: number, app: string, signal: number): void {
+function signalOrphan(env: Env, pid: number, { app, group }: Brood, signal: number): void {
   let pidfd: number;
   try {
     pidfd = env.native.pidfdOpen(pid);
@@ -44,7 +53,7 @@ function signalOrphan(env: Env, pid: number, app: string, signal: number): void 
     return; // it ended meanwhile
   }
   try {
-    if (belongsTo(pid, app)) env.native.pidfdSignal(pidfd, signal);
+    if (belongsTo(pid, app) || group.pids().includes(pid)) env.native.pidfdSignal(pidfd, signal);
   } catch (error) {
     if ((error as NodeJS.ErrnoException).code !== 'ESRCH') throw error;
   } finally {

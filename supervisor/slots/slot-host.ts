@@ -26,6 +26,8 @@ export interface SlotHost {
   onState(slot: Slot, from: SlotState, event: string, reason: string): void;
   onCrash(slot: Slot, reason: string): void;
   onGone(slot: Slot): void;
+  /** Why a worker that was not killed here ended, as far as the kernel tells. */
+  explain(end: WorkerEnd): WorkerEnd;
   onExit(slot: Slot, end: WorkerEnd, expected: boolean): void;
   onMessage(slot: Slot, data: unknown): void;
   onMisbehaved(slot: Slot, reason: string): void;

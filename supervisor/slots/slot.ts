@@ -180,7 +180,8 @@ export class Slot {
     tell();
   }
 
-  #exited(end: WorkerEnd): void {
+  #exited(told: WorkerEnd): void {
+    const end = this.wasKilled ? told : this.#host.explain(told);
     const expected = this.#state === 'stopping' || this.#state === 'draining';
     this.#host.onExit(this, end, expected);
     this.dispatch({ type: 'exited', reason: describeEnd(end) });

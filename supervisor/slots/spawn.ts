@@ -5,6 +5,7 @@
  */
 import type { ChildProcess } from 'node:child_process';
 import { channel } from 'node:diagnostics_channel';
+import { join } from 'node:path';
 import { binary } from '../../native/index.ts';
 
 export interface SpawnOrder {
@@ -25,6 +26,8 @@ export interface SpawnOrder {
   readonly gid: number | null;
   readonly noFileMax: number | null;
   readonly cpus: readonly number[] | null;
+  /** The cgroup it is born in: a folder. */
+  readonly cgroup: string | null;
 }
 
 /** execa takes any descriptor; its types list a few. */
@@ -76,6 +79,7 @@ export async function warmSpawn(): Promise<void> {
 
 function covetExecArgs(order: SpawnOrder, report: number): string[] {
   const args = ['--report', String(report), '--keep-max', String(report - 1), '--cwd', order.cwd];
+  if (order.cgroup !== null) args.push('--cgroup', join(order.cgroup, 'cgroup.procs'));
   if (order.uid !== null) args.push('--uid', String(order.uid), '--gid', String(order.gid ?? order.uid));
   if (order.noFileMax !== null) args.push('--nofile', String(order.noFileMax));
   if (order.cpus !== null) args.push('--cpus', order.cpus.join(','));

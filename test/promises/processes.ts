@@ -23,6 +23,14 @@ export function processesOf(home: string): ProcessInfo[] {
   });
 }
 
+/** Every process, of whomever, whose command line has these words. */
+export function processesWith(words: string): ProcessInfo[] {
+  return pids().flatMap((pid) => {
+    const info = processInfo(pid);
+    return info?.command.includes(words) === true ? info : [];
+  });
+}
+
 /** Those that one of `parents` has left unreaped. What ended after its parent is the affair of whoever inherited it, PID 1 for one. */
 export function zombiesOf(parents: ReadonlySet<number>): ProcessInfo[] {
   return pids().flatMap((pid) => {

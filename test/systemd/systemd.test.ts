@@ -47,6 +47,8 @@ describe('under systemd', { skip: isAgain ? 'shown by the first run' : (missing 
     const { findings } = await machine.json('doctor');
     const store = findings.find(({ what }) => what === 'descriptors that systemd keeps');
     assert.match(store?.found ?? '', /^[1-9]\d* of 65536$/);
+    const groups = findings.find(({ what }) => what === 'cgroups');
+    assert.match(groups?.found ?? '', /^v2 at \/\S*\/covet-pm\.service, with cgroup\.kill/);
     await eventually('systemd to know', async () => (await machine.property('StatusText')) === '2 apps online');
   });
 

@@ -22,7 +22,7 @@ function tell(event: EventBody): string {
     case 'app.changed':
       return `${event.from} → ${event.to} (${event.reason})`;
     case 'worker.exited':
-      return `slot ${event.slot} pid ${event.pid} ${event.signal ?? `code ${event.code}`} after ${duration(event.uptimeMs)}${event.expected ? '' : ', unexpected'}`;
+      return `slot ${event.slot} pid ${event.pid} ${event.signal ?? `code ${event.code}`}${event.oom ? ' (oom)' : ''} after ${duration(event.uptimeMs)}${event.expected ? '' : ', unexpected'}`;
     case 'listener.changed':
       return `${event.listener} ${event.from} → ${event.to} (${event.reason})`;
     case 'listener.flipped':

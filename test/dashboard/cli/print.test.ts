@@ -207,12 +207,13 @@ test('every event has its sentence, an unknown one its fields', () => {
         pid: 9,
         code: null,
         signal: 'SIGKILL',
+        oom: true,
         uptimeMs: 12_000,
         expected: false,
       },
       pipe,
     ),
-    'T worker.exited web slot 1 pid 9 SIGKILL after 12s, unexpected',
+    'T worker.exited web slot 1 pid 9 SIGKILL (oom) after 12s, unexpected',
   );
   assert.equal(
     printEvent({ ...at, type: 'app.invented', app: 'web', left: 3 } as unknown as CovetEvent, pipe),
