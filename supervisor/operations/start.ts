@@ -20,6 +20,7 @@ export const startApp: Handler<'start'> = async ({ core, progress }, { config, e
   core.requireRunning();
   checkConflicts(config, core.env.uid);
   checkPin(config, readCpuGrant(core.env.native));
+  requireLimits(core, config);
   await resolveLaunch(config, core.env.node);
   // Nothing is awaited between this look and the app's being known: of two starts of one name the second is refused.
   const app = claim(core, config, appEnv(env, config.env));
@@ -27,7 +28,6 @@ export const startApp: Handler<'start'> = async ({ core, progress }, { config, e
   progress(`starting ${app.wanted} ${app.wanted === 1 ? 'worker' : 'workers'} of ${app.name}`);
   try {
     requireRoom(app);
-    requireLimits(core, app.config);
     await start(app);
   } catch (error) {
     // Nothing half-done: what never came to disk is not known either.

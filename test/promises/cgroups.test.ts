@@ -131,6 +131,11 @@ describe('limits of an app', () => {
     assert.equal(refused.code, 1, said(refused));
     assert.match(refused.stderr + refused.stdout, /COVET_ERR_CGROUP|`memoryMaxBytes` of `web` needs a cgroup v2 tree/);
     assert.deepEqual((await home.list()).apps, []);
+    await home.start({ script, env: { PORT: '0' } });
+    await home.covet('stop', 'web');
+    assert.equal((await home.tryStart({ script, env: { PORT: '0' }, memoryMaxBytes: MEMORY_MAX })).code, 1);
+    const again = await home.covet('start', 'web');
+    assert.equal(again.code, 0, `what was refused is not kept: ${said(again)}`);
     const senseless = await home.tryStart({ script, memoryMaxBytes: MEMORY_MAX, memoryHighBytes: MEMORY_MAX * 2 });
     assert.equal(senseless.code, 2, said(senseless));
     assert.match(senseless.stderr + senseless.stdout, /never be reached/);
