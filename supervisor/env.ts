@@ -32,8 +32,8 @@ export interface Env {
   readonly logFormat: LogFormat;
   /**
    * Switches that take a mechanism away, so that a test can show that it is what keeps the promise: no-flip, no-drain, no-hand-over,
-   * no-stand-in, no-trial, no-adoption, no-safe-mode, no-cgroups. And `moved-clock`: the wall clock is off by as many milliseconds as CLOCK_FILE in the
-   * home says.
+   * no-stand-in, no-trial, no-adoption, no-safe-mode, no-cgroups. And `moved-clock`: the wall clock is off by as many milliseconds as
+   * CLOCK_FILE in the home says.
    */
   readonly faults: ReadonlySet<string>;
   /** A moment at which a test may have this process die, by the fault `die@<point>`. */

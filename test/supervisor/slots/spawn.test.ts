@@ -27,7 +27,7 @@ test('without a descriptor to spare a spawn answers with why, and nothing is thr
   }
   const answer = await spawnWorker({
     ...{ file: process.execPath, args: ['-e', '0'], cwd: '/', env: {}, out, err, report, fds: [] },
-    ...{ listenFds: 0, uid: null, gid: null, noFileMax: null, cpus: null },
+    ...{ listenFds: 0, uid: null, gid: null, noFileMax: null, cpus: null, cgroup: null },
   });
   assert.match(answer ?? '', /^covet-exec could not be run: .*EMFILE/);
   for (const fd of taken.splice(0)) closeSync(fd);
