@@ -17,8 +17,7 @@ import {
   type RpcOther,
   type RpcResponse,
 } from '../supervisor/protocol/rpc.ts';
-
-declare const COVET_VERSION: string;
+import { VERSION } from '../supervisor/protocol/version.ts';
 
 /** A Unix socket's connect() is immediate unless the supervisor's backlog is full. */
 const CONNECT_DEADLINE_MS = 5_000;
@@ -170,7 +169,7 @@ export class Connection {
     const id = ++this.#lastId;
     if (this.#lost === null) {
       this.#waiting.set(id, waiting);
-      this.#socket.write(`${JSON.stringify({ jsonrpc: '2.0', id, method, params, client: COVET_VERSION })}\n`);
+      this.#socket.write(`${JSON.stringify({ jsonrpc: '2.0', id, method, params, client: VERSION })}\n`);
     } else {
       waiting.onError(this.#lost);
     }

@@ -8,6 +8,7 @@ import { native, type Native } from '../native/index.ts';
 import { pathsOf, type Paths } from './protocol/paths.ts';
 import { logFormatOf, type LogFormat } from './own-words.ts';
 import type { Ms } from './protocol/units.ts';
+import { VERSION } from './protocol/version.ts';
 
 export interface Timer {
   cancel(): void;
@@ -43,8 +44,6 @@ export interface Env {
 /** A test writes it, to move the wall clock of a supervisor that runs. */
 export const CLOCK_FILE = 'clock-off-ms';
 
-declare const COVET_VERSION: string;
-
 export function realEnv(variables: NodeJS.ProcessEnv = process.env): Env {
   const faults = new Set((variables['COVET_TEST_FAULT'] ?? '').split(',').filter(Boolean));
   const paths = pathsOf(variables, process.getuid!());
@@ -61,7 +60,7 @@ export function realEnv(variables: NodeJS.ProcessEnv = process.env): Env {
     isHomeTemporary: variables['COVET_RUN_TEMP'] === '1',
     uid: process.getuid!(),
     node: process.execPath,
-    version: COVET_VERSION,
+    version: VERSION,
     logFormat: logFormatOf(variables),
     faults,
     reach(point) {

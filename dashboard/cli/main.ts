@@ -17,9 +17,7 @@ import { killCommand, resurrectCommand } from './commands/supervisor.ts';
 import { EXIT } from '../../supervisor/protocol/errors.ts';
 import { fail } from './failure.ts';
 import { print } from './terminal.ts';
-
-/** Put there by scripts/build.mjs. */
-declare const COVET_VERSION: string;
+import { VERSION } from '../../supervisor/protocol/version.ts';
 
 /** Runs what `argv` (without node and script) says and gives the exit code. */
 export async function runCli(argv: readonly string[]): Promise<number> {
@@ -39,7 +37,7 @@ export async function runCli(argv: readonly string[]): Promise<number> {
 
 export function program(invocation: Invocation): Command {
   const made = command('covet-pm', 'Runs an app on every core, and reloads it without losing a connection.')
-    .version(COVET_VERSION, '-v, --version', 'Show the version.')
+    .version(VERSION, '-v, --version', 'Show the version.')
     .usage('<command> [options]')
     .helpCommand(false)
     .addHelpText('after', HELP_END);
@@ -61,7 +59,7 @@ export function program(invocation: Invocation): Command {
     pingCommand(invocation),
     healthCommand(invocation),
     doctorCommand(invocation),
-    command('version', 'Show the version.').action(() => print(`${COVET_VERSION}\n`)),
+    command('version', 'Show the version.').action(() => print(`${VERSION}\n`)),
   ];
   for (const each of commands) made.addCommand(each);
   return made.addCommand(helpCommand(made));

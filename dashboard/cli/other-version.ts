@@ -6,15 +6,14 @@ import { readFileSync, renameSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { callerPaths, type OnOther } from '../connection.ts';
 import { say } from './terminal.ts';
-
-declare const COVET_VERSION: string;
+import { VERSION } from '../../supervisor/protocol/version.ts';
 
 export const tellOther: OnOther = ({ version, ignored }) => {
   if (ignored.length > 0)
     say(`The supervisor, which is ${version}, does not know ${ignored.map((field) => `\`${field}\``).join(', ')}, ignoring it.\n`);
-  if (isNews(`${COVET_VERSION} ${version}`))
+  if (isNews(`${VERSION} ${version}`))
     say(
-      `The supervisor is ${version}, this command ${COVET_VERSION}: they work together. \`covet-pm upgrade\` makes the supervisor this version.\n`,
+      `The supervisor is ${version}, this command ${VERSION}: they work together. \`covet-pm upgrade\` makes the supervisor this version.\n`,
     );
 };
 

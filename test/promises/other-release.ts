@@ -17,8 +17,8 @@ const CONTROL: readonly Edit[] = [
   ['supervisor/protocol/operations.ts', 'app: v.optional(appName)', 'later: v.optional(v.boolean()), app: v.optional(appName)'],
   [
     'dashboard/connection.ts',
-    'method, params, client: COVET_VERSION }',
-    "method, params: { ...(params as object), ...('app' in (params as object) ? { later: true } : {}) }, client: COVET_VERSION, later: true }",
+    'method, params, client: VERSION }',
+    "method, params: { ...(params as object), ...('app' in (params as object) ? { later: true } : {}) }, client: VERSION, later: true }",
   ],
   [
     'supervisor/control/connection.ts',
