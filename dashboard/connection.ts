@@ -7,6 +7,7 @@
 import { readFileSync, statSync } from 'node:fs';
 import { connect, type Socket } from 'node:net';
 import { dirname } from 'node:path';
+import { findLeft } from '../supervisor/protocol/left-workers.ts';
 import { CovetError, isErrorCode } from '../supervisor/protocol/errors.ts';
 import { pathsOf, SOCKET_PATH_BYTES_MAX, type Paths } from '../supervisor/protocol/paths.ts';
 import {
@@ -93,7 +94,7 @@ export class Connection {
       } catch (error) {
         const isAbsent = error instanceof CovetError && error.code === 'COVET_ERR_SUPERVISOR_ABSENT';
         const init = isAbsent ? initOf(paths) : null;
-        if (init === null) throw error;
+        if (init === null) throw isAbsent ? absence(paths, error) : error;
         // Between two supervisors covet-init is there, and the next one in a moment.
         if (performance.now() > until) throw downError(paths, init, '`covet-pm kill` ends both.', error);
         await new Promise((resolve) => setTimeout(resolve, RETRY_MS));
@@ -235,13 +236,21 @@ function connectError(error: Error, { home, control }: Paths): Error {
     case 'ENOENT':
     case 'ENOTDIR':
     case 'ECONNREFUSED':
-      return new CovetError('COVET_ERR_SUPERVISOR_ABSENT', { home }, { cause: error });
+      return new CovetError('COVET_ERR_SUPERVISOR_ABSENT', { home, advice: '`covet-pm start app.js` starts one.' }, { cause: error });
     case 'EACCES':
     case 'EPERM':
       return new CovetError('COVET_ERR_SUPERVISOR_FOREIGN', { home, owner: ownerOf(control), uid: process.getuid!() }, { cause: error });
     default:
       return new CovetError('COVET_ERR_CONTROL_LOST', { detail: `: ${error.message}` }, { cause: error });
   }
+}
+
+/** With the workers that serve on where covet-init was killed with its supervisor. */
+function absence(paths: Paths, cause: CovetError): CovetError {
+  const left = findLeft(paths)?.workers.length ?? 0;
+  if (left === 0) return cause;
+  const advice = `${left} of its workers still ${left === 1 ? 'serves' : 'serve'}: \`covet-pm resurrect\` takes them back.`;
+  return new CovetError('COVET_ERR_SUPERVISOR_ABSENT', { home: paths.home, advice }, { cause });
 }
 
 /** covet-init lives, and no supervisor of it can be reached. */

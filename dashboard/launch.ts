@@ -9,6 +9,7 @@ import { constants } from 'node:os';
 import { join } from 'node:path';
 import type { Readable } from 'node:stream';
 import { binary, native, packageRoot } from '../native/index.ts';
+import { findLeft } from '../supervisor/protocol/left-workers.ts';
 import { CovetError, nativePart } from '../supervisor/protocol/errors.ts';
 import type { Paths } from '../supervisor/protocol/paths.ts';
 import { connect, type Client, type ConnectOptions } from './client.ts';
@@ -103,7 +104,10 @@ async function firstWord(paths: Paths): Promise<string> {
   // From a copy of its own: what becomes of the installed package is nothing to it.
   nativePart(() => binary('covet-init'));
   const folder = folderToRunFrom(paths);
-  const [program, ...args] = initCommand(paths, ['--ready-fd', String(READY_FD), '--log', paths.supervisorLog], folder);
+  const command = initCommand(paths, ['--ready-fd', String(READY_FD), '--log', paths.supervisorLog], folder);
+  // Beside workers that are there still, others would be started in their place.
+  const isLeft = findLeft(paths) !== null;
+  const [program, ...args] = isLeft ? ([process.execPath, join(folder, 'dist', 'recover.mjs'), ...command] as const) : command;
   const child = spawn(program, args, {
     detached: true,
     stdio: ['ignore', 'ignore', 'ignore', 'pipe'],

@@ -80,6 +80,8 @@ export interface Native {
    * with `steer`, connections whose source is loopback:`port` go to `index`. Replaces the previous program atomically. EPERM on a lent socket (SO_LOCK_FILTER).
    */
   attachSelector(fd: number, indices: readonly number[], steer?: { readonly port: number; readonly index: number }): void;
+  /** Takes the group's program away, through a locked socket too: the kernel hashes. ENOENT when there was none. */
+  detachSelector(fd: number): void;
   queueState(fd: number): QueueState;
   /** listen(2) again: sets the backlog of a listening socket; brings a shut-down one back. */
   listenAgain(fd: number, backlog: number): void;
@@ -88,6 +90,10 @@ export interface Native {
   pidfdOpen(pid: number): number;
   /** ESRCH when the process is gone. Signal by number. */
   pidfdSignal(pidfd: number, signal: number): void;
+  /** A duplicate of another process's descriptor. EPERM where we may not trace it (ptrace(2)); ESRCH, EBADF. */
+  pidfdGetfd(pidfd: number, fd: number): number;
+  /** A file in memory that /proc/PID/fd shows as `/memfd:<name> (deleted)`. */
+  memoryFile(name: string, text: string): number;
   peerCredentials(fd: number): { pid: number; uid: number; gid: number };
   /** sched_getaffinity of a process (0: this one), CPU numbers. */
   affinity(pid: number): number[];

@@ -36,7 +36,13 @@ async function buildProduct() {
   const esm = await build({
     ...common,
     metafile: true,
-    entryPoints: { supervisor: 'supervisor/main.ts', index: 'dashboard/index.ts', cli: 'dashboard/cli/main.ts', worker: 'worker/sdk.ts' },
+    entryPoints: {
+      supervisor: 'supervisor/main.ts',
+      recover: 'supervisor/adoption/recover.ts',
+      index: 'dashboard/index.ts',
+      cli: 'dashboard/cli/main.ts',
+      worker: 'worker/sdk.ts',
+    },
     outdir: 'dist',
     outExtension: { '.js': '.mjs' },
     format: 'esm',

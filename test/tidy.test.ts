@@ -16,6 +16,7 @@ const README_LINES_MAX = 150;
 const PRODUCT = ['native', 'supervisor', 'worker', 'dashboard'];
 const ENTRIES = [
   'supervisor/main.ts',
+  'supervisor/adoption/recover.ts',
   'dashboard/index.ts',
   'dashboard/cli/main.ts',
   'dashboard/cli/fast.ts',

@@ -1,7 +1,7 @@
 /**
  * The channel to the supervisor: a stream pair, one JSON object a line, inherited. It outlives every supervisor, for covet-init keeps a
- * duplicate of the other end: what is written while there is none waits in the socket. So there is no reconnecting, and EOF means
- * that covet-init is gone too; the app goes on then, unsupervised.
+ * duplicate of the other end: what is written while there is none waits in the socket. So EOF means that covet-init is gone too; the app
+ * goes on then, unsupervised, on a new pair whose far end waits for whoever takes over (new-wires.ts).
  *
  * It never keeps the process alive unless somebody holds it, and never throws into the app.
  */
@@ -15,18 +15,35 @@ import { say } from './say.ts';
 const PENDING_BYTES_MAX = 4 * CHANNEL_LINE_BYTES_MAX;
 
 export class Channel implements Report {
-  readonly #socket: Socket;
-  readonly #splitter = new LineSplitter(CHANNEL_LINE_BYTES_MAX);
+  #socket: Socket;
   readonly #onMessage: (message: SupervisorMessage) => void;
+  readonly #onEnd: () => void;
   #holders = 0;
+  #isBroken = false;
 
-  constructor(fd: number, onMessage: (message: SupervisorMessage) => void) {
+  /** `onEnd`: covet-init and its supervisor are both gone. */
+  constructor(fd: number, onMessage: (message: SupervisorMessage) => void, onEnd: () => void) {
     this.#onMessage = onMessage;
-    this.#socket = new Socket({ fd, readable: true, writable: true });
-    this.#socket.unref();
-    this.#socket.on('data', (chunk: Buffer) => this.#receive(chunk));
-    // The end is told by 'close'; until somebody needs the channel again there is nothing to do about it.
-    this.#socket.on('error', () => {});
+    this.#onEnd = onEnd;
+    this.#socket = this.#open(fd);
+  }
+
+  /** Goes on with another pair. What the old one had not sent is lost. */
+  renew(fd: number): void {
+    this.#socket = this.#open(fd);
+  }
+
+  #open(fd: number): Socket {
+    const splitter = new LineSplitter(CHANNEL_LINE_BYTES_MAX);
+    const socket = new Socket({ fd, readable: true, writable: true });
+    if (this.#holders === 0) socket.unref();
+    socket.on('data', (chunk: Buffer) => this.#receive(splitter, chunk));
+    // The end is told by 'close'.
+    socket.on('error', () => {});
+    socket.on('close', () => {
+      if (!this.#isBroken) this.#onEnd();
+    });
+    return socket;
   }
 
   get isOpen(): boolean {
@@ -65,14 +82,15 @@ export class Channel implements Report {
     return null;
   }
 
-  #receive(chunk: Buffer): void {
+  #receive(splitter: LineSplitter, chunk: Buffer): void {
     try {
-      for (const line of this.#splitter.push(chunk)) {
+      for (const line of splitter.push(chunk)) {
         const message = line === '' ? null : parseLine(line);
         if (message !== null) this.#onMessage(message);
       }
     } catch (error) {
       say(`the supervisor broke the protocol: ${(error as Error).message}, ignoring it from now on`);
+      this.#isBroken = true;
       this.#socket.destroy();
     }
   }

@@ -37,11 +37,11 @@ export function borrow(lender: Lender | null, request: LendRequest): Loan {
 
 export class Lender {
   readonly #native: Native;
-  readonly #handoff: PacketSocket;
+  readonly #wires: { readonly handoff: PacketSocket };
 
-  constructor(native: Native, handoff: PacketSocket) {
+  constructor(native: Native, wires: { readonly handoff: PacketSocket }) {
     this.#native = native;
-    this.#handoff = handoff;
+    this.#wires = wires;
   }
 
   /** Throws EPIPE or ECONNRESET when covet-init is gone too. */
@@ -59,7 +59,7 @@ export class Lender {
     const replySocket = new this.#native.PacketSocket(ours);
     try {
       try {
-        this.#handoff.send(JSON.stringify(request), [theirs]);
+        this.#wires.handoff.send(JSON.stringify(request), [theirs]);
       } finally {
         this.#native.closeFd(theirs);
       }

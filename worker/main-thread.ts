@@ -17,6 +17,7 @@ import { addDrainCounts } from './drain-counts.ts';
 import type { DrainOrder } from './drain.ts';
 import { Ipc } from './ipc.ts';
 import { whenLoaded } from './loaded.ts';
+import { NewWires } from './new-wires.ts';
 import type { Report } from './report.ts';
 import { guarded } from './say.ts';
 import { Serving, type Wires } from './serving.ts';
@@ -31,6 +32,8 @@ export class MainThread implements Report {
   readonly #ipc: Ipc;
   readonly #signals: SignalWatch;
   readonly #threads: ThreadHub;
+  /** Until whoever took over speaks on them. */
+  #newWires: NewWires | null = null;
   #isReady = false;
   #isLoaded = false;
   #drained: DrainCounts | null = null;
@@ -38,7 +41,11 @@ export class MainThread implements Report {
   constructor(boot: WorkerBoot, wires: Wires | null) {
     this.#boot = boot;
     this.#wires = wires;
-    this.#channel = new Channel(boot.channel, (message) => guarded('a message of the supervisor', () => this.#heard(message), undefined));
+    this.#channel = new Channel(
+      boot.channel,
+      (message) => guarded('a message of the supervisor', () => this.#heard(message), undefined),
+      () => guarded('the end of covet-init', () => this.#renewWires(), undefined),
+    );
     this.#serving = new Serving(boot, wires, this);
     this.#ipc = new Ipc(this.#channel, () => (this.#isReady = true));
     this.#signals = new SignalWatch(this);
@@ -63,6 +70,8 @@ export class MainThread implements Report {
   }
 
   #heard(message: SupervisorMessage): void {
+    this.#newWires?.taken();
+    this.#newWires = null;
     switch (message.t) {
       case 'hello':
         // A supervisor that did not start us: everything again.
@@ -81,6 +90,17 @@ export class MainThread implements Report {
       case 'drain':
         return this.#drain(message);
     }
+  }
+
+  /** What this worker has to say from here on waits in them; its servers and connections never needed any. */
+  #renewWires(): void {
+    if (this.#wires === null) return;
+    this.#newWires = new NewWires(this.#wires.native);
+    this.#channel.renew(this.#newWires.channel);
+    this.#wires.handoff.close();
+    this.#wires.handoff = new this.#wires.native.PacketSocket(this.#newWires.handoff);
+    this.#wires.native.leaveForThreads(JSON.stringify({ ...this.#boot, handoff: this.#newWires.handoff }));
+    this.#listenToHandoff(this.#wires);
   }
 
   #sayHello(): void {

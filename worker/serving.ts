@@ -19,7 +19,8 @@ import { standIn } from './stand-in.ts';
 /** The addon and the hand-off, where the addon loads. */
 export interface Wires {
   readonly native: Native;
-  readonly handoff: PacketSocket;
+  /** Another one once covet-init and its supervisor were killed at once. */
+  handoff: PacketSocket;
 }
 
 export class Serving {
@@ -47,7 +48,7 @@ export class Serving {
   start(): void {
     const wires = this.#wires;
     this.#connections.watch();
-    const lending = wires === null || !this.#boot.lend ? null : { native: wires.native, lender: new Lender(wires.native, wires.handoff) };
+    const lending = wires === null || !this.#boot.lend ? null : { native: wires.native, lender: new Lender(wires.native, wires) };
     watchListening({ servers: this.servers, lending });
     watchBinding({ datagrams: this.datagrams, mode: this.#boot.mode, lending });
     const { app, slot, generation } = this.#boot;

@@ -1,8 +1,10 @@
-// pidfdOpen, pidfdSignal, affinity, isLocked, lock, execve, leaveForThreads, leftForThreads.
+// pidfdOpen, pidfdSignal, pidfdGetfd, memoryFile, affinity, isLocked, lock, execve, leaveForThreads, leftForThreads.
 #include "addon/process.h"
 
 #include <fcntl.h>
 #include <sys/file.h>
+#include <sys/mman.h>
+#include <unistd.h>
 
 #include <limits>
 #include <mutex>
@@ -38,6 +40,28 @@ Napi::Value bindPidfdSignal(const Napi::CallbackInfo& info) {
   Status sent = pidfdSignal(pidfd, signal);
   if (!sent.ok()) return throwErrno(info.Env(), sent.error());
   return info.Env().Undefined();
+}
+
+Napi::Value bindPidfdGetfd(const Napi::CallbackInfo& info) {
+  Args args(info);
+  int pidfd = args.descriptor(args[0], "pidfd");
+  int fd = args.descriptor(args[1], "fd");
+  if (!args.ok()) return info.Env().Undefined();
+  Result<Fd> copy = pidfdGetfd(pidfd, fd);
+  if (!copy.ok()) return throwErrno(info.Env(), copy.error());
+  return Napi::Number::New(info.Env(), copy->release());
+}
+
+// memfd_create(2): a file without a name in the file system, but with one in /proc/PID/fd.
+Napi::Value bindMemoryFile(const Napi::CallbackInfo& info) {
+  Args args(info);
+  std::string name = args.textWithoutNul(args[0], "name");
+  std::string text = args.textWithoutNul(args[1], "text");
+  if (!args.ok()) return info.Env().Undefined();
+  Fd file(memfd_create(name.c_str(), MFD_CLOEXEC));
+  if (!file) return throwErrno(info.Env(), lastError("memfd_create"));
+  if (write(file.get(), text.data(), text.size()) != static_cast<ssize_t>(text.size())) return throwErrno(info.Env(), lastError("write"));
+  return Napi::Number::New(info.Env(), file.release());
 }
 
 Napi::Value bindAffinity(const Napi::CallbackInfo& info) {
@@ -122,6 +146,8 @@ Napi::Value bindLeftForThreads(const Napi::CallbackInfo& info) {
 void exportProcess(Napi::Env env, Napi::Object exports) {
   exports.Set("pidfdOpen", Napi::Function::New<bindPidfdOpen>(env, "pidfdOpen"));
   exports.Set("pidfdSignal", Napi::Function::New<bindPidfdSignal>(env, "pidfdSignal"));
+  exports.Set("pidfdGetfd", Napi::Function::New<bindPidfdGetfd>(env, "pidfdGetfd"));
+  exports.Set("memoryFile", Napi::Function::New<bindMemoryFile>(env, "memoryFile"));
   exports.Set("affinity", Napi::Function::New<bindAffinity>(env, "affinity"));
   exports.Set("isLocked", Napi::Function::New<bindIsLocked>(env, "isLocked"));
   exports.Set("lock", Napi::Function::New<bindLock>(env, "lock"));

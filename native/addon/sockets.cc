@@ -1,4 +1,4 @@
-// socketPair, duplicate, closeFd, setCloexec, setCloexecFrom, attachSelector, queueState, listenAgain, socketName, peerCredentials.
+// socketPair, duplicate, closeFd, setCloexec, setCloexecFrom, attachSelector, detachSelector, queueState, listenAgain, socketName, peerCredentials.
 #include "addon/sockets.h"
 
 #include <arpa/inet.h>
@@ -90,6 +90,13 @@ Napi::Value bindAttachSelector(const Napi::CallbackInfo& info) {
   return answer(info.Env(), attachSelector(fd, indices, steer));
 }
 
+Napi::Value bindDetachSelector(const Napi::CallbackInfo& info) {
+  Args args(info);
+  int fd = args.descriptor(args[0], "fd");
+  if (!args.ok()) return info.Env().Undefined();
+  return answer(info.Env(), detachSelector(fd));
+}
+
 Napi::Value queueState(const Napi::CallbackInfo& info) {
   Napi::Env env = info.Env();
   Args args(info);
@@ -178,6 +185,7 @@ void exportSockets(Napi::Env env, Napi::Object exports) {
   exports.Set("setCloexec", Napi::Function::New<bindSetCloexec>(env, "setCloexec"));
   exports.Set("setCloexecFrom", Napi::Function::New<bindSetCloexecFrom>(env, "setCloexecFrom"));
   exports.Set("attachSelector", Napi::Function::New<bindAttachSelector>(env, "attachSelector"));
+  exports.Set("detachSelector", Napi::Function::New<bindDetachSelector>(env, "detachSelector"));
   exports.Set("queueState", Napi::Function::New<queueState>(env, "queueState"));
   exports.Set("listenAgain", Napi::Function::New<listenAgain>(env, "listenAgain"));
   exports.Set("socketName", Napi::Function::New<socketName>(env, "socketName"));

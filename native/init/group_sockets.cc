@@ -77,6 +77,14 @@ Status openMembers(Group& group, Asker asker, bool hasTwoHalves) {
   return done;
 }
 
+Status openGuard(Group& group) {
+  size_t first = group.members.size();
+  Status done = addBound(group, -1, -1);
+  if (done.ok()) done = listenFrom(group, first);
+  if (!done.ok() && group.members.size() > first) group.members.pop_back();
+  return done;
+}
+
 Status appendMembers(Group& group, Asker asker) {
   size_t first = group.members.size();
   Status done = addBound(group, asker.slot, asker.half);

@@ -246,6 +246,15 @@ Status Groups::restore(const Message& told, const std::vector<int>& fds) {
   return {};
 }
 
+Status Groups::restoreGuards() {
+  for (auto& [key, group] : groups_) {
+    bool hasGuard = std::any_of(group.members.begin(), group.members.end(), [](const Member& member) { return member.half < 0; });
+    if (group.halves == 1 || hasGuard) continue;
+    if (Status made = openGuard(group); !made.ok()) return made;
+  }
+  return {};
+}
+
 size_t Groups::packets() const {
   size_t count = 0;
   for (const auto& [key, group] : groups_) count += 1 + group.members.size();

@@ -74,6 +74,8 @@ class Groups {
   // A hello's part, and a state's: every group and member; `restore` takes one of them back from there, with its descriptors. EINVAL.
   void tell(PacketSink& to, uint64_t id) const;
   Status restore(const Message& told, const std::vector<int>& fds);
+  // No worker had a guard to take back (record.h): it is made anew, as the last. EADDRINUSE and whatever else bind(2) and listen(2) say.
+  Status restoreGuards();
   size_t packets() const;
   // For a covet-init that takes this one's place; a hello does not tell them.
   void storeActivated(PacketSink& to) const;

@@ -48,6 +48,7 @@ int Init::run(Fd lock) {
   if (Status begun = begin(doing); !begun.ok()) return failStart(doing, begun.error());
   while (state_ != InitState::Done) turn();
   fdStore_.clear();
+  record_.clear();
   groups_.closeAll();
   return exitCode_;
 }
@@ -64,6 +65,8 @@ Status Init::begin(std::string& doing) {
   if (options_.isService) {
     doing = "speak to the service manager";
     if (Status opened = openService(); !opened.ok()) return opened;
+  } else if (!options_.isOnce) {
+    record_.open(options_.lock);
   }
   if (options_.stateFd >= 0) {
     doing = "take over";
@@ -75,6 +78,7 @@ Status Init::begin(std::string& doing) {
 
 Status Init::takeOver() {
   if (Status restored = restore(options_.stateFd); !restored.ok()) return restored;
+  if (Status made = groups_.restoreGuards(); !made.ok()) return made;
   if (replyId_ != 0) link_.send(Writer("ok", replyId_).take());
   reapAll(workers_, *this);  // what ended while there was none
   if (supervisorPid_ == 0 && state_ == InitState::Serving) startAgainIn(0);
@@ -86,9 +90,13 @@ void Init::turn() {
   if (service_.isOn()) link_.hold();
   loop_.turn(deadlineMs());
   expire();
-  if (!service_.isOn()) return;
-  if (state_ == InitState::Serving || state_ == InitState::Waiting) fdStore_.save(kept());
-  link_.release();
+  bool isKept = service_.isOn() || record_.isOn();
+  if (isKept && (state_ == InitState::Serving || state_ == InitState::Waiting)) {
+    StateWriter state = kept();
+    fdStore_.save(state);
+    record_.save(state);
+  }
+  if (service_.isOn()) link_.release();
 }
 
 Status Init::startSupervisor() {

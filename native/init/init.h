@@ -6,6 +6,7 @@
 //      └──quit──────────────────────────────────► ending
 //
 // Under a service manager (service.h) it may be killed as well: the manager keeps what it holds, and the next one begins at `serving` with it.
+// Elsewhere a record (record.h) says what of it the workers have still.
 //
 // Policy-free: it forwards signals while a supervisor is there to decide, and decides alone only how to end.
 #pragma once
@@ -17,6 +18,7 @@
 #include "init/notes.h"
 #include "init/options.h"
 #include "init/reaper.h"
+#include "init/record.h"
 #include "init/service.h"
 #include "init/state.h"
 #include "init/supervisor_process.h"
@@ -80,6 +82,7 @@ class Init : LinkEvents, ReaperEvents, Watcher {
   Notes notes_;
   Service service_;
   FdStore fdStore_;
+  Record record_;
   Fd signals_;
   Fd lock_;
   Program program_;

@@ -93,8 +93,9 @@ int main(int argc, char** argv) {
   bool hasLock = options.stateFd >= 0 && covet::stateHasLock(options.stateFd);
   if (options.lock != nullptr && !hasLock) {
     lock = covet::takeLock(options.lock);
-    // One that takes over goes on all the same: whoever has the lock meanwhile has none of what it holds.
-    if (!lock.fd && options.stateFd >= 0) covet::say("Cannot lock %s: %s (%s), going on.", options.lock, lock.error.text(), lock.error.name());
+    // One that takes over goes on all the same: whoever has the lock meanwhile has none of what it holds. One that somebody waits for is found
+    // again by that one, and may have been already.
+    if (!lock.fd && options.stateFd >= 0 && options.readyFd < 0) covet::say("Cannot lock %s: %s (%s), going on.", options.lock, lock.error.text(), lock.error.name());
     else if (lock.error.code == EWOULDBLOCK) return refuse(options.readyFd, "already running as pid " + std::to_string(lock.holder), options.isService ? EXIT_LOCKED : 1);
     else if (!lock.fd) return refuse(options.readyFd, because(std::string("Cannot lock ") + options.lock, lock.error), 1);
   }

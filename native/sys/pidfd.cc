@@ -39,6 +39,12 @@ Status pidfdSignal(int pidfd, int signal) {
   return {};
 }
 
+Result<Fd> pidfdGetfd(int pidfd, int fd) {
+  long copy = syscall(SYS_pidfd_getfd, pidfd, fd, 0);
+  if (copy < 0) return lastError("pidfd_getfd");
+  return Fd(static_cast<int>(copy));
+}
+
 Status pidfdSignalGroup(int pidfd, int signal) {
   constexpr unsigned PROCESS_GROUP = 1 << 2;  // PIDFD_SIGNAL_PROCESS_GROUP
   if (syscall(SYS_pidfd_send_signal, pidfd, signal, nullptr, PROCESS_GROUP) < 0) return lastError("pidfd_send_signal");

@@ -18,6 +18,9 @@ Result<Fd> pidfdOpen(pid_t pid);
 // Fails with ESRCH when the process is gone, EPERM, EINVAL.
 Status pidfdSignal(int pidfd, int signal);
 
+// A duplicate of a process's descriptor, CLOEXEC: pidfd_getfd(2). Fails with EBADF, ESRCH, EPERM (ptrace(2)'s rules), ENOSYS before Linux 5.6.
+Result<Fd> pidfdGetfd(int pidfd, int fd);
+
 // To every process of the group that the process leads. Fails with EINVAL before Linux 6.9, ESRCH when it leads none.
 Status pidfdSignalGroup(int pidfd, int signal);
 

@@ -80,6 +80,12 @@ Status attachSelector(int socket, std::span<const uint32_t> indices, std::option
   return {};
 }
 
+Status detachSelector(int socket) {
+  int unused = 0;
+  if (setsockopt(socket, SOL_SOCKET, SO_DETACH_REUSEPORT_BPF, &unused, sizeof unused) < 0) return lastError("setsockopt");
+  return {};
+}
+
 Status lockFilter(int socket) {
   int on = 1;
   if (setsockopt(socket, SOL_SOCKET, SO_LOCK_FILTER, &on, sizeof on) < 0) return lastError("setsockopt");

@@ -30,6 +30,9 @@ std::vector<sock_filter> selectorProgram(std::span<const uint32_t> indices, std:
 // Fails with EINVAL (no indices, too many, or not a member of a reuseport group), EPERM (the socket is locked), ENOPROTOOPT.
 Status attachSelector(int socket, std::span<const uint32_t> indices, std::optional<Steer> steer = std::nullopt);
 
+// Back to the kernel's hash; through a locked member too.
+Status detachSelector(int socket);
+
 // From here on no program can be attached through this socket, by anyone it is lent to.
 Status lockFilter(int socket);
 

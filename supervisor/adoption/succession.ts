@@ -38,7 +38,7 @@ function execInit({ env, init, notes, registry, workers, logs }: SupervisorCore)
 }
 
 /** A file that only its descriptor leads to. */
-function writeUnlinked(path: string, text: string): number {
+export function writeUnlinked(path: string, text: string): number {
   const fd = openSync(path, 'w+', 0o600);
   unlinkSync(path);
   // Whole or not at all: what is half written would be all that the next covet-init knows.

@@ -85,7 +85,7 @@ function apps(core: SupervisorCore): DoctorFinding[] {
           `${app.name}: listeners`,
           core.registry
             .of(app.name)
-            .map((listener) => `${listener.key} by ${listener.dispatch}${because(app, listener)}, ${listener.condition}`)
+            .map((listener) => `${listener.key} by ${listener.dispatch}${because(core, app, listener)}, ${listener.condition}`)
             .join('; ') || 'none',
         ),
     ...limits(core, app),
@@ -94,9 +94,11 @@ function apps(core: SupervisorCore): DoctorFinding[] {
 }
 
 /** Why a listener is not as on other hosts. */
-function because({ config }: App, listener: Listener): string {
+function because({ env }: SupervisorCore, { config }: App, listener: Listener): string {
   if (listener.dispatch === 'shared' && listener.address.kind !== 'unix')
     return " (a socket of the service manager's: one queue for all workers, so a hung one is not left out, and clients wait where others would be refused)";
   if (listener.dispatch !== 'hash' || listener.address.kind === 'udp') return '';
-  return config.reuseportBpf === 'off' ? ' (reuseportBpf: off)' : ' (the kernel refuses the program)';
+  if (config.reuseportBpf === 'off') return ' (reuseportBpf: off)';
+  if (env.native.probe().reuseportBpf !== 'ok') return ' (the kernel refuses the program)';
+  return ' (its sockets were taken back from the workers, one a slot; by bpf again once the app was stopped and started)';
 }

@@ -18,7 +18,7 @@ export const ERRORS = {
   COVET_ERR_CONFIG_FIELD: { exit: EXIT.usage, message: 'Expected `{field}` to be {expected}, got {got}.' },
   COVET_ERR_CONFIG_UNKNOWN: { exit: EXIT.usage, message: 'Unknown field `{field}`{near}.' },
   COVET_ERR_CONFIG_CONFLICT: { exit: EXIT.usage, message: '{reason}' },
-  COVET_ERR_SUPERVISOR_ABSENT: { exit: EXIT.noSupervisor, message: 'No supervisor runs for {home}. `covet-pm start app.js` starts one.' },
+  COVET_ERR_SUPERVISOR_ABSENT: { exit: EXIT.noSupervisor, message: 'No supervisor runs for {home}. {advice}' },
   COVET_ERR_SUPERVISOR_DOWN: {
     exit: EXIT.failed,
     message: 'covet-init runs as pid {pid}, but its supervisor does not answer: see {log}. {advice}',

@@ -7,6 +7,11 @@
  */
 
 export const WORKER_WIRE_VERSION = { min: 1, max: 1 } as const;
+/**
+ * Name of a file in memory, JSON of NewWires, that a worker has open whose wires ended: covet-init and its supervisor were killed at once. It has
+ * made new ones by then, and whoever takes over takes their far ends out of it.
+ */
+export const NEW_WIRES_FILE = 'covet-pm.wires';
 /** One line of the channel; a longer one ends the conversation. */
 export const CHANNEL_LINE_BYTES_MAX = 1_048_576;
 /** Connections in one hand-over packet (SCM_RIGHTS takes 253). */
@@ -30,6 +35,12 @@ export interface WorkerBoot {
   readonly lend: boolean;
   /** Its preload's file. Whoever clears away copies of covet-pm sees here which ones are needed, whatever the app made of its command line. */
   readonly preload?: string;
+}
+
+/** Descriptors of the worker: the far ends. */
+export interface NewWires {
+  readonly channel: number;
+  readonly handoff: number;
 }
 
 /** Worker → supervisor, on the channel. */

@@ -1,23 +1,41 @@
 /**
  * covet-init and its supervisor are killed at once: nobody is left to look after the workers, and yet nothing of theirs breaks. They accept,
- * answer, keep their connections, and write into pipes whose read ends they hold themselves.
+ * answer, keep their connections, and write into pipes whose read ends they hold themselves. The next supervisor takes them back.
  */
 import assert from 'node:assert/strict';
-import { closeSync, constants, openSync, readFileSync, readSync } from 'node:fs';
+import { spawn } from 'node:child_process';
+import { closeSync, constants, openSync, readFileSync, readSync, rmSync } from 'node:fs';
+import { join } from 'node:path';
 import { describe, test } from 'node:test';
 import { eventually } from './eventually.ts';
-import type { Home } from './home.ts';
+import { type Home, resultOf, SHORT } from './home.ts';
 import { openFds, processInfo } from './processes.ts';
-import { assertNothingLost, said, Served, stopAll } from './served.ts';
+import { refusingHost } from './refusing-host.ts';
+import type { Cell } from './reload-cells.ts';
+import { repositoryRoot } from './root.ts';
+import { assertNothingLost, said, Served, type ServedOptions, stopAll } from './served.ts';
+import { control } from './tier.ts';
 
 /** Lines that each worker writes when nobody reads them any more. */
 const TICKS = 50;
 const PIPE_BYTES = 65_536;
+const CLIENTS: readonly Cell[] = [
+  { client: 'reconnect', connections: 8 },
+  { client: 'keepAlive', connections: 8, thinkMs: [0, 20], keeps: true },
+];
+/** Who chooses among an address's sockets: a program, the kernel's hash, or nobody, for there is one. */
+const KINDS: readonly (readonly [dispatch: 'bpf' | 'hash' | 'shared', Partial<ServedOptions>])[] = [
+  ['bpf', {}],
+  ['hash', { config: { reuseportBpf: 'off' } }],
+  ['shared', { unix: true }],
+];
 
 /** A zombie is dead: whether it is reaped is the affair of whoever it was left to. */
 const isAlive = (pid: number): boolean => ![undefined, 'Z'].includes(processInfo(pid)?.state);
 
 describe('death of covet-init and its supervisor at once', () => {
+  const hostWithout = refusingHost();
+
   test('the workers serve on, lose nothing, and what they write waits in their pipes', async (t) => {
     const served = await Served.start(t, { app: 'ticks.cjs' });
     const { home } = served;
@@ -40,12 +58,128 @@ describe('death of covet-init and its supervisor at once', () => {
     } finally {
       await endAll(pids);
     }
-    // As docs/reliability.md says: what was wanted runs again once they are gone.
+    // Nothing lives that could be taken back: what was wanted runs again.
     const resurrected = await home.covet('resurrect');
     assert.equal(resurrected.code, 0, said(resurrected));
     assert.equal((await home.app()).status, 'online');
   });
+
+  for (const [dispatch, options] of KINDS)
+    test(`${dispatch}: \`resurrect\` takes the same workers back, three times in a row, and nothing is lost then or later`, async (t) => {
+      const served = await Served.start(t, { app: 'ticks.cjs', ...options });
+      const { home } = served;
+      const pids = await home.pids();
+      const loads = await served.beginAll(CLIENTS);
+      for (let time = 0; time < 3; time++) {
+        await killBoth(home);
+        await Promise.all(loads.map(async ({ load, cell }) => load.more(cell.connections * 5)));
+        const list = await home.covet('list');
+        assert.equal(list.code, 3, said(list));
+        assert.match(list.stderr, /2 of its workers still serve: `covet-pm resurrect` takes them back\./);
+        await takeBack(home, pids);
+        await Promise.all(loads.map(async ({ load, cell }) => load.more(cell.connections * 5)));
+      }
+      const lines = readFileSync(home.logFile('out'), 'utf8');
+      for (const slot of [0, 1]) assertNoGap(slot, lines, '');
+      const { listeners } = (await home.covet('describe', 'web', '--json')).as('describe');
+      assert.deepEqual(
+        listeners.map((listener) => listener.dispatch),
+        [dispatch],
+      );
+      served.deployment.release('r2', 'ticks.cjs');
+      await served.reload();
+      await Promise.all(loads.map(async ({ load, cell }) => load.more(cell.connections * 5)));
+      const accounts = await stopAll(loads);
+      assertNothingLost(accounts);
+      for (const { tally } of accounts) assert.ok(Object.hasOwn(tally.builds, 'r2'), JSON.stringify(tally.builds));
+      const [victim = 0] = await home.pids();
+      process.kill(victim, 'SIGKILL');
+      await eventually('a successor', async () => {
+        const { workers } = await home.app();
+        return workers.length === 2 && workers.every(({ pid, state }) => pid !== victim && state === 'ready');
+      });
+    });
+
+  test('the end of a worker that was taken back is seen, and its successor has its socket', async (t) => {
+    const { home, port } = await Served.start(t, { app: 'ticks.cjs' });
+    const pids = await home.pids();
+    await killBoth(home);
+    await takeBack(home, pids);
+    for (const pid of pids) process.kill(pid, 'SIGKILL');
+    await eventually('successors', async () => {
+      const { workers } = await home.app();
+      return workers.length === 2 && workers.every(({ pid, state }) => !pids.includes(pid) && state === 'ready');
+    });
+    assert.equal((await fetch(`http://127.0.0.1:${port}/`)).status, 200);
+  });
+
+  test('a worker that dies before it is taken back is started anew, the other one is the same', async (t) => {
+    const { home } = await Served.start(t, { app: 'ticks.cjs' });
+    const [first = 0, second = 0] = await home.pids();
+    await killBoth(home);
+    process.kill(first, 'SIGKILL');
+    await eventually('it to be dead', () => !isAlive(first));
+    const result = await home.covet('resurrect');
+    assert.equal(result.code, 0, said(result));
+    await eventually('both slots to be served', async () => {
+      const { workers } = await home.app();
+      return workers.length === 2 && workers.every(({ state }) => state === 'ready');
+    });
+    const pids = await home.pids();
+    assert.ok(pids.includes(second) && !pids.includes(first), pids.join(' '));
+  });
+
+  test('`start` of another app takes them back too, and `kill` ends them', async (t) => {
+    const { home, deployment } = await Served.start(t, { app: 'ticks.cjs' });
+    const pids = await home.pids();
+    await killBoth(home);
+    await home.start({ ...SHORT, name: 'other', script: deployment.script, cwd: deployment.folder, env: { PORT: '0' } });
+    assert.deepEqual(await home.pids(), pids);
+    const others = await home.pids('other');
+    await killBoth(home);
+    const killed = await home.covet('kill');
+    assert.equal(killed.code, 0, said(killed));
+    await eventually('the workers to be gone', () => ![...pids, ...others].some(isAlive));
+  });
+
+  test('where the kernel lets nobody look into them it is said, and they serve on', async (t) => {
+    const served = await Served.start(t, { app: 'ticks.cjs' });
+    const { home } = served;
+    const pids = await home.pids();
+    await killBoth(home);
+    const [program = '', ...args] = hostWithout('pidfd_getfd');
+    const child = spawn(program, [...args, process.execPath, join(repositoryRoot(), 'dist/covet-pm.cjs'), 'resurrect'], { env: home.env });
+    const refused = await resultOf(child, 'resurrect');
+    assert.equal(refused.code, 1, said(refused));
+    assert.match(refused.stderr, /Cannot take the workers back.*kernel\.yama\.ptrace_scope/s);
+    assert.deepEqual(pids.filter(isAlive), pids);
+    await takeBack(home, pids);
+  });
+
+  test('without its record nothing is found again, and the test above would fail', control, async (t) => {
+    const { home } = await Served.start(t, { app: 'ticks.cjs' });
+    const pids = await home.pids();
+    await killBoth(home);
+    rmSync(join(home.path, 'run/held'));
+    try {
+      await assert.rejects(takeBack(home, pids));
+    } finally {
+      await endAll(pids);
+    }
+  });
 });
+
+async function takeBack(home: Home, pids: readonly number[]): Promise<void> {
+  const result = await home.covet('resurrect');
+  assert.equal(result.code, 0, `${said(result)}\n${home.log()}`);
+  const app = await home.app();
+  assert.equal(app.status, 'online');
+  assert.deepEqual(
+    app.workers.map(({ pid }) => pid),
+    pids,
+    'the same workers',
+  );
+}
 
 /** Neither is given the time to follow the other. */
 async function killBoth(home: Home): Promise<void> {

@@ -1,7 +1,9 @@
 /** `kill` and `resurrect`: the supervisor's own end and return. */
 import type { Command } from 'commander';
+import type { Client } from '../../client.ts';
 import { callerPaths } from '../../connection.ts';
 import { endInit, ensureSupervisor, processGone } from '../../launch.ts';
+import { findLeft } from '../../../supervisor/protocol/left-workers.ts';
 import { CovetError } from '../../../supervisor/protocol/errors.ts';
 import { OPERATIONS } from '../../../supervisor/protocol/operations.ts';
 import { printList, warnOfTrouble } from '../print/list.ts';
@@ -32,17 +34,21 @@ export function resurrectCommand(invocation: Invocation, run: Runner<SupervisorO
 }
 
 async function runKill({ deadlineMs }: SupervisorOptions, invocation: Invocation): Promise<void> {
+  const kill = async (client: Client): Promise<void> => {
+    const { init } = await client.ping();
+    await perform(client, 'kill', {}, invocation, deadlineMs);
+    await client.ended();
+    await processGone(init.pid, INIT_EXIT_DEADLINE_MS);
+  };
   try {
-    await withClient(async (client) => {
-      const { init } = await client.ping();
-      await perform(client, 'kill', {}, invocation, deadlineMs);
-      await client.ended();
-      await processGone(init.pid, INIT_EXIT_DEADLINE_MS);
-    });
+    await withClient(kill);
   } catch (error) {
     if (!(error instanceof CovetError)) throw error;
+    const isAbsent = error.code === 'COVET_ERR_SUPERVISOR_ABSENT';
+    /* Workers that a killed covet-init left are taken back, to end as any others. */
+    if (isAbsent && findLeft(callerPaths()) !== null) return withClient(kill, ensureSupervisor);
     /* What `kill` wants is so already. */
-    if (error.code === 'COVET_ERR_SUPERVISOR_ABSENT') return killed({ apps: 0 }, 'No supervisor runs.', invocation);
+    if (isAbsent) return killed({ apps: 0 }, 'No supervisor runs.', invocation);
     if (error.code !== 'COVET_ERR_SUPERVISOR_DOWN') throw error;
     await endInit(callerPaths(), Number(error.details['pid']), INIT_END_DEADLINE_MS);
     killed(
