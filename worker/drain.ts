@@ -19,7 +19,7 @@ import { isStream, StreamDrain } from './drain-streams.ts';
 import { Heir } from './heir.ts';
 import type { Report } from './report.ts';
 import { guarded } from './say.ts';
-import { stopAccepting, type Servers } from './servers.ts';
+import { closeStandIns, stopAccepting, type Servers } from './servers.ts';
 
 const STEP_MS = 10;
 const PROGRESS_MS = 250;
@@ -88,6 +88,8 @@ export class Drain implements ConnectionWatcher {
     const { servers, datagrams, connections } = this.#parts;
     datagrams.beginDrain(this.#order.stopAccepting);
     for (const record of [...servers.listening]) {
+      // Another has been told to. One that no supervisor knows of any more (it was told by one that died) would take what is the successor's.
+      closeStandIns(record);
       if (!record.isLent || this.#order.stopAccepting.includes(record.listener ?? '')) stopAccepting(record);
     }
     connections.watcher = this;

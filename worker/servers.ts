@@ -116,7 +116,7 @@ export function stopAccepting(record: ServerRecord): void {
   replaceHandle(server, new DeafHandle(server, handle));
 }
 
-function closeStandIns({ standIns }: ServerRecord): void {
+export function closeStandIns({ standIns }: ServerRecord): void {
   for (const handle of standIns.values()) handle.close();
   standIns.clear();
 }
