@@ -12,7 +12,7 @@ describe('what a death costs', () => {
     assert.deepEqual([...promises().keys()], DEATHS);
   });
 
-  test('of the supervisor, of covet-init, and of a worker: what the table says', async (t) => {
+  test('of the supervisor, of covet-init, of both, and of a worker: what the table says', async (t) => {
     const served = await Served.start(t, { app: 'holds.cjs', config: { instances: 1 } });
     const parked = await Parked.start(served.target);
     t.after(async () => parked.close());
@@ -26,6 +26,13 @@ describe('what a death costs', () => {
         process.kill(before[who].pid, 'SIGKILL');
         await eventually('another supervisor', async () => (await served.home.list()).supervisor.pid !== before.supervisor.pid);
       });
+    // Each connection is used before anybody takes the worker back.
+    await play(t, served, parked, 'both at once', async () => {
+      const { init, supervisor } = await served.home.list();
+      for (const { pid } of [init, supervisor]) process.kill(pid, 'SIGKILL');
+      await eventually('the end of both', () => [init, supervisor].every(({ pid }) => [undefined, 'Z'].includes(processInfo(pid)?.state)));
+    });
+    assert.equal((await served.home.covet('resurrect')).code, 0);
     await play(t, served, parked, 'a worker', async () => {
       const [worker = 0] = await served.home.pids();
       process.kill(worker, 'SIGKILL');

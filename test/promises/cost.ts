@@ -10,7 +10,14 @@ import { type Fate, type Parked, type State, STATES } from '../load/parked.ts';
 import { repositoryRoot } from './root.ts';
 
 /** The table's rows. Each is played by a test. */
-export const DEATHS = ['a worker', 'the supervisor', 'covet-init', 'covet-init, under systemd', 'both at once, under systemd'] as const;
+export const DEATHS = [
+  'a worker',
+  'the supervisor',
+  'covet-init',
+  'both at once',
+  'covet-init, under systemd',
+  'both at once, under systemd',
+] as const;
 export type Death = (typeof DEATHS)[number];
 
 const COUNT = 8;
