@@ -106,5 +106,5 @@ test('where there are no binaries, the first command says what is missing and th
   const { code, stderr } = covet('start', 'app.cjs');
   renameSync(join(folder, 'prebuilds'), join(installed, 'prebuilds'));
   assert.equal(code, 1);
-  assert.match(stderr, /Expected covet-init for linux-\w+ in the package, found none.*npm install .*build-native\.mjs/);
+  assert.match(stderr, /Expected covet\.node for linux-\w+ in the package, found none.*npm install .*build-native\.mjs/);
 });
