@@ -94,7 +94,8 @@ export class MainThread implements Report {
 
   /** What this worker has to say from here on waits in them; its servers and connections never needed any. */
   #renewWires(): void {
-    if (this.#wires === null) return;
+    // One that drains was already left by its supervisor, and ends when it is done.
+    if (this.#wires === null || this.#serving.isDraining) return;
     this.#newWires = new NewWires(this.#wires.native);
     this.#channel.renew(this.#newWires.channel);
     this.#wires.handoff.close();

@@ -2,14 +2,16 @@
 import assert from 'node:assert/strict';
 import { describe, test } from 'node:test';
 import { eventually } from '../promises/eventually.ts';
-import { ALL, control } from '../promises/tier.ts';
+import { ALL, control, isAgain } from '../promises/tier.ts';
 import { seededRandom, testSeed } from '../seed.ts';
 import { assertNotLost, descriptorsOf, settled } from './invariants.ts';
 import { STEPS } from './steps.ts';
 import { nameOf, walk } from './walk.ts';
 import { beginWorld, type Held } from './world.ts';
 
-const TAKEN = Number(process.env['COVET_TEST_STEPS'] ?? (ALL ? 300 : 6));
+const FEW = ALL ? 30 : 2;
+const MANY = ALL ? 300 : 6;
+const TAKEN = Number(process.env['COVET_TEST_STEPS'] ?? (isAgain ? FEW : MANY));
 
 const seed = testSeed();
 const again = (steps: number): string => `COVET_TEST_SEED=${seed} COVET_TEST_STEPS=${steps} scripts/test chaos`;
