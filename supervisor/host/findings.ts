@@ -28,11 +28,11 @@ function kernel(native: Native): DoctorFinding[] {
     allowed(
       'reuseport program (classic BPF)',
       probe.reuseportBpf,
-      'Without it a reload shares sockets between old and new workers and a hung worker keeps its share. Allow setsockopt SO_ATTACH_REUSEPORT_CBPF.',
+      'Without it a reload shares sockets between old and new workers. Allow setsockopt SO_ATTACH_REUSEPORT_CBPF.',
       warning,
     ),
-    allowed('eBPF', probe.ebpf, 'Load-aware dispatch needs CAP_BPF; without it the kernel spreads by chance.', note),
-    allowed('io_uring', probe.ioUring, 'The epoll back end is used; nothing to do.', note),
+    allowed('eBPF', probe.ebpf, 'Nothing needs it yet.', note),
+    allowed('io_uring', probe.ioUring, 'Nothing needs it yet.', note),
     allowed('pidfd', probe.pidfd, 'Linux 5.3 or later is needed.', warning),
     allowed(
       'exit status of adopted workers (PIDFD_INFO_EXIT)',
@@ -40,12 +40,12 @@ function kernel(native: Native): DoctorFinding[] {
       'Before Linux 6.15 the exit status of a worker that ends while no supervisor runs may be unknown.',
       note,
     ),
-    probe.ptraceScope <= 1
+    probe.ptraceScope === 0 || process.getuid?.() === 0
       ? ok('ptrace scope', String(probe.ptraceScope))
       : note(
           'ptrace scope',
           String(probe.ptraceScope),
-          'Recovering sockets from workers after a double fault needs kernel.yama.ptrace_scope ≤ 1.',
+          'Taking workers back after covet-init and its supervisor died at once needs kernel.yama.ptrace_scope 0, or root.',
         ),
     ...sysctl('net.core.somaxconn', '/proc/sys/net/core/somaxconn', SOMAXCONN_ADVISED, "A listener's backlog is capped by it; raise it to"),
   ];

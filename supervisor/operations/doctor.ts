@@ -96,7 +96,7 @@ function apps(core: SupervisorCore): DoctorFinding[] {
 /** Why a listener is not as on other hosts. */
 function because({ env }: SupervisorCore, { config }: App, listener: Listener): string {
   if (listener.dispatch === 'shared' && listener.address.kind !== 'unix')
-    return " (a socket of the service manager's: one queue for all workers, so a hung one is not left out, and clients wait where others would be refused)";
+    return " (a socket of the service manager's: one queue for all workers, and clients wait where others would be refused)";
   if (listener.dispatch !== 'hash' || listener.address.kind === 'udp') return '';
   if (config.reuseportBpf === 'off') return ' (reuseportBpf: off)';
   if (env.native.probe().reuseportBpf !== 'ok') return ' (the kernel refuses the program)';

@@ -4,13 +4,15 @@ import type { AppStatus } from '../../../supervisor/protocol/states.ts';
 import type { ConnectionCounts, DrainCounts } from '../../../supervisor/protocol/worker-wire.ts';
 import { duration, plural } from './units.ts';
 
-const KINDS: readonly (readonly [keyof ConnectionCounts, string])[] = [
-  ['http1', 'HTTP/1'],
-  ['http2', 'HTTP/2'],
-  ['websocket', 'WebSocket'],
-  ['sse', 'SSE'],
-  ['raw', 'other'],
-];
+const NAMES: Readonly<Record<keyof ConnectionCounts, string>> = {
+  http1: 'HTTP/1',
+  http1Idle: 'idle HTTP/1',
+  http2: 'HTTP/2',
+  websocket: 'WebSocket',
+  sse: 'SSE',
+  raw: 'other',
+};
+const KINDS = Object.entries(NAMES) as [keyof ConnectionCounts, string][];
 
 /** Nothing of it runs. */
 export const AT_REST: ReadonlySet<AppStatus> = new Set(['stopped', 'failed', 'completed']);

@@ -181,6 +181,8 @@ test('outcomes say nothing of what there was not', () => {
   assert.equal(OUTCOMES.stop(stopView({ app: stopped, drain })), 'web is stopped.\n');
   assert.equal(OUTCOMES.delete(stopView({ app: stopped, drain, killed: 1 })), 'web was deleted. 1 worker had to be killed.\n');
   assert.match(OUTCOMES.stop(stopView({ drain })), /Connections: 0 handed over, 0 drained, 0 cut\.$/m);
+  const cut = { ...drain, cut: { ...none, http1Idle: 3 } };
+  assert.match(OUTCOMES.stop(stopView({ drain: cut })), /0 drained, 3 cut \(3 idle HTTP\/1\)\.$/m);
   assert.equal(OUTCOMES.scale({ apiVersion: 1, app: stopped }), 'web is stopped; when it is started it has 2 workers.\n');
   assert.equal(OUTCOMES.scale({ apiVersion: 1, app: app() }), 'web has 2 workers.\n');
   assert.equal(OUTCOMES.kill({ apiVersion: 1, apps: 0 }), 'The supervisor ended; no app ran.\n');
