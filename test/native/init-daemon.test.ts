@@ -179,6 +179,7 @@ test('a covet-init that cannot be run, or cannot read what is held, does not tak
   const first = await supervisor();
   await worker(first, 'runs', 'sleep', '1000');
   const { fields } = await first.wire.event('running', 'runs');
+  await first.wire.hello(); // by then it has closed its record
   const held = descriptors(child.pid!);
   for (const path of [join(folder, 'absent'), '/bin/false', '']) {
     for (const verb of ['check', 'replace']) {
