@@ -156,6 +156,7 @@ test('another covet-init takes its place in the same process, and nobody notices
   assert.equal((await first.wire.request('replace', { path: copy })).verb, 'ok');
   assert.equal(readlinkSync(`/proc/${child.pid}/exe`), copy);
   assert.equal(status(child.pid!)['PPid'], String(process.pid), 'it is the same process');
+  await first.wire.hello(); // by then it has closed its record
   assert.deepEqual(descriptors(child.pid!).length, held.length, 'nothing is lost and nothing is left');
   const texts = (told: readonly Heard[]) =>
     told.filter(({ verb }) => verb !== 'hello').map(({ verb, fields: of, fds }) => ({ verb, of, fds: fds.length }));
