@@ -2,22 +2,21 @@
 import assert from 'node:assert/strict';
 import { describe, test } from 'node:test';
 import { eventually } from '../promises/eventually.ts';
-import { ALL, control, isAgain } from '../promises/tier.ts';
+import { ALL, control, further, isAgain } from '../promises/tier.ts';
 import { seededRandom, testSeed } from '../seed.ts';
 import { assertNotLost, descriptorsOf, settled } from './invariants.ts';
 import { STEPS } from './steps.ts';
 import { nameOf, walk } from './walk.ts';
 import { beginWorld, type Held } from './world.ts';
 
-const FEW = ALL ? 30 : 2;
-const MANY = ALL ? 300 : 6;
-const TAKEN = Number(process.env['COVET_TEST_STEPS'] ?? (isAgain ? FEW : MANY));
+const FULL = isAgain ? 30 : 300;
+const TAKEN = Number(process.env['COVET_TEST_STEPS'] ?? (ALL ? FULL : 6));
 
 const seed = testSeed();
 const again = (steps: number): string => `COVET_TEST_SEED=${seed} COVET_TEST_STEPS=${steps} scripts/test chaos`;
 
 describe('chaos', () => {
-  test(`${TAKEN} random steps under load leave what is wanted, and lose nothing (seed ${seed})`, async (t) => {
+  test(`${TAKEN} random steps under load leave what is wanted, and lose nothing (seed ${seed})`, further, async (t) => {
     const world = await beginWorld(t);
     if (world.served.home.disk === null) t.diagnostic('no disk can be mounted here: fillDisk fills none');
     const taken: string[] = [];

@@ -13,7 +13,7 @@ import { type Home, SHORT } from './home.ts';
 import { processInfo } from './processes.ts';
 import { repositoryRoot } from './root.ts';
 import { assertNothingLost, said, Served, stopAll } from './served.ts';
-import { ALL, control, picked, SEED } from './tier.ts';
+import { ALL, control, further, picked, SEED } from './tier.ts';
 
 const DEATHS = ALL ? 20 : 3;
 /** Worker and supervisor killed within so long of each other. */
@@ -115,7 +115,7 @@ describe('death of the supervisor', () => {
   const beforeFlip = ['prepared', 'started', 'up'] as const;
   const afterFlip = ['written', 'flipped', 'draining'] as const;
   for (const point of [...picked(beforeFlip), ...picked(afterFlip)]) {
-    test(`inside a reload, ${point}: all of it is old or all of it is new`, async (t) => {
+    test(`inside a reload, ${point}: all of it is old or all of it is new`, further, async (t) => {
       const served = await Served.start(t, { app: 'http.cjs', env: { COVET_TEST_FAULT: `die@${point}:2` } });
       const old = await served.home.pids();
       const loads = await served.beginAll([
@@ -156,7 +156,7 @@ describe('death of the supervisor', () => {
     assert.equal((await home.app('rests')).status, 'stopped');
   });
 
-  test('what sleeps since a kill sleeps on', async (t) => {
+  test('what sleeps since a kill sleeps on', further, async (t) => {
     const served = await Served.start(t, { app: 'http.cjs' });
     const { home } = served;
     assert.equal((await home.covet('kill')).code, 0);
@@ -168,7 +168,7 @@ describe('death of the supervisor', () => {
     assert.equal((await home.app()).status, 'online');
   });
 
-  test('a delete that was under way ends, and what was in flight is answered', async (t) => {
+  test('a delete that was under way ends, and what was in flight is answered', further, async (t) => {
     const served = await Served.start(t, { app: 'slow-3s.cjs' });
     const { home } = served;
     const { pid } = (await home.list()).supervisor;
@@ -192,7 +192,7 @@ describe('death of the supervisor', () => {
     assert.deepEqual((await home.list()).apps, []);
   });
 
-  test('an app that failed is not tried again, and one that crashes keeps its history', async (t) => {
+  test('an app that failed is not tried again, and one that crashes keeps its history', further, async (t) => {
     const served = await Served.start(t, { app: 'http.cjs' });
     const { home } = served;
     served.deployment.release('r2', 'throws-at-import.cjs');

@@ -14,7 +14,7 @@ import { refusingHost } from './refusing-host.ts';
 import type { Cell } from './reload-cells.ts';
 import { repositoryRoot } from './root.ts';
 import { assertNothingLost, said, Served, type ServedOptions, stopAll } from './served.ts';
-import { ALL, control, isAgain, picked } from './tier.ts';
+import { ALL, control, further, isAgain, picked } from './tier.ts';
 
 /** Lines that each worker writes when nobody reads them any more. */
 const TICKS = 50;
@@ -103,7 +103,7 @@ describe('death of covet-init and its supervisor at once', () => {
       });
     });
 
-  test('the end of a worker that was taken back is seen, and its successor has its socket', async (t) => {
+  test('the end of a worker that was taken back is seen, and its successor has its socket', further, async (t) => {
     const { home, port } = await Served.start(t, { app: 'ticks.cjs' });
     const pids = await home.pids();
     await killBoth(home);
@@ -116,7 +116,7 @@ describe('death of covet-init and its supervisor at once', () => {
     assert.equal((await fetch(`http://127.0.0.1:${port}/`)).status, 200);
   });
 
-  test('a worker that dies before it is taken back is started anew, the other one is the same', async (t) => {
+  test('a worker that dies before it is taken back is started anew, the other one is the same', further, async (t) => {
     const { home } = await Served.start(t, { app: 'ticks.cjs' });
     const [first = 0, second = 0] = await home.pids();
     await killBoth(home);

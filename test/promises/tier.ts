@@ -13,6 +13,9 @@ export const ALL = process.env['COVET_TEST_ALL'] === '1';
  */
 export const control = { skip: isAgain ? 'shown by the first run' : false };
 
+/** For a cell beside another that such a run has: in a default run the first run alone shows it. */
+export const further = { skip: isAgain && !ALL ? 'shown by the first run' : false };
+
 export const SEED = Number(process.env['COVET_TEST_SEED'] ?? Math.floor(Date.now() / 86_400_000));
 
 /** In a default run one of `cells`, by the seed; in a full run all of them. */
