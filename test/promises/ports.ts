@@ -10,11 +10,18 @@ const LAST = 30_000;
 const STEP = 10;
 const SHARES = 20;
 
+/** The last ones: such a port may be free because its app has yet to start. */
+const given: number[] = [];
+const GIVEN_MAX = 20;
+
 export async function freePort(): Promise<number> {
   for (;;) {
     const rows = (LAST - FIRST) / STEP / SHARES;
     const port = FIRST + STEP * (Math.floor(Math.random() * rows) * SHARES + (process.pid % SHARES));
-    if (await isFree(port)) return port;
+    if (given.includes(port) || !(await isFree(port))) continue;
+    given.push(port);
+    if (given.length > GIVEN_MAX) given.shift();
+    return port;
   }
 }
 
