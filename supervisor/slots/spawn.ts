@@ -55,10 +55,11 @@ export async function spawnWorker(order: SpawnOrder): Promise<string | null> {
  * listens: nobody would hear the event, and the supervisor would die of it.
  */
 async function heard(run: () => Promise<{ readonly failed: boolean; readonly shortMessage?: string | undefined }>): Promise<string | null> {
-  let told: Promise<Error> | undefined;
+  let told: Promise<Error | null> | undefined;
   const hear = (message: unknown): void => {
     const { process: child } = message as { process: ChildProcess };
-    told = new Promise((resolve) => child.once('error', resolve));
+    // One of the two comes: what execa throws for another reason is not waited out.
+    told = new Promise((resolve) => child.once('error', resolve).once('spawn', () => resolve(null)));
   };
   const created = channel('child_process');
   created.subscribe(hear);
