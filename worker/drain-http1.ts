@@ -14,7 +14,7 @@ import { handleOf } from './node-internals.ts';
 import type { ServerRecord } from './servers.ts';
 
 /** A half-closed connection is read that long, so that a request that crosses is not answered by a reset. */
-const LINGER_MS = 1_000;
+export const LINGER_MS = 1_000;
 /** Node's own keepAliveTimeout, for a server that has none. */
 const IDLE_GRACE_DEFAULT_MS = 5_000;
 
@@ -22,6 +22,8 @@ export interface Http1DrainOrder {
   readonly native: Native | null;
   readonly tally: DrainTally;
   readonly idleGraceMs: number | null;
+  /** Whatever their grace: idle ones are closed from then on (performance.now()), so that the drain's deadline cuts none of them. */
+  readonly lastCallMs: number;
   /** Null: nobody to hand over to. It may come a little later than the order. */
   heir(): Heir | null;
   /** False once waiting for a moment between messages, or for an heir, has lasted long enough. */
@@ -139,7 +141,7 @@ export class Http1Drain {
     if (since === undefined) this.#idleSince.set(connection, nowMs);
     const { keepAliveTimeout } = connection.record.server as HttpServer;
     const graceMs = this.#order.idleGraceMs ?? (keepAliveTimeout || IDLE_GRACE_DEFAULT_MS);
-    return nowMs - (since ?? nowMs) >= graceMs;
+    return nowMs - (since ?? nowMs) >= graceMs || nowMs >= this.#order.lastCallMs;
   }
 
   /** A request that arrives from now on cannot be answered, so it must not be run either: it is read and dropped. */

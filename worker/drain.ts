@@ -13,7 +13,7 @@ import type { DrainCounts, SupervisorMessage } from '../supervisor/protocol/work
 import type { Connection, Connections, ConnectionWatcher } from './connections.ts';
 import type { Datagrams } from './datagrams.ts';
 import { countOpen, DrainTally, kindOf } from './drain-counts.ts';
-import { Http1Drain } from './drain-http1.ts';
+import { Http1Drain, LINGER_MS } from './drain-http1.ts';
 import { Http2Drain } from './drain-http2.ts';
 import { isStream, StreamDrain } from './drain-streams.ts';
 import { Heir } from './heir.ts';
@@ -62,6 +62,7 @@ export class Drain implements ConnectionWatcher {
       native: parts.native,
       tally: this.#tally,
       idleGraceMs: order.idleGraceMs,
+      lastCallMs: this.#startMs + Math.max(order.deadlineMs / 2, order.deadlineMs - LINGER_MS - 2 * STEP_MS),
       heir: () => this.#heir,
       mayHandOver: () => this.#mayHandOver(),
       onSettled: () => this.#wake(),

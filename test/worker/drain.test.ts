@@ -49,6 +49,19 @@ for (const kind of ['http', 'https'] as const) {
   });
 }
 
+test('idle as the deadline comes: half-closed before it, and what crosses is not answered by a reset', async (t) => {
+  const { worker, port } = await serve(t, 'streams.cjs', { KEEP_ALIVE: '60000' });
+  const client = connect({ port, allowHalfOpen: true });
+  client.write('GET / HTTP/1.1\r\nHost: a\r\n\r\n');
+  await within(once(client, 'data'), 'an answer');
+  worker.drain({ deadlineMs: 2_000 });
+  await within(once(client.resume(), 'end'), 'the half-close');
+  const closed = once(client, 'close');
+  client.write('GET /crossed HTTP/1.1\r\nHost: a\r\n\r\n', () => client.end());
+  assert.deepEqual(await within(closed, 'the close'), [false]);
+  assert.deepEqual((await worker.until('drained')).counts, { ...NOTHING, idleClosed: 1 });
+});
+
 test('a request in flight is answered, a new connection that crossed the flip too', async (t) => {
   const { worker, port, listener } = await serve(t, 'echo.cjs');
   const slow = answered(get({ port, path: '/slow', agent: false }));
