@@ -7,14 +7,17 @@
 import { existsSync } from 'node:fs';
 import { dirname, join } from 'node:path';
 
-/** A SEQPACKET socket with descriptors: covet-init's wire, a worker's hand-off, a hand-over pair. Owns the descriptor. */
+/**
+ * A SEQPACKET socket with descriptors: covet-init's wire, a worker's hand-off, a hand-over pair; or a datagram socket that is bound to a path,
+ * which is only read, and never at its end. Owns the descriptor.
+ */
 export interface PacketSocket {
   /** Queued in order when the socket is full (at most 1,024 packets, then ENOBUFS is thrown); the caller keeps its own copies of `fds`. `text` is not empty. Throws EPIPE, ECONNRESET, EMSGSIZE, EBADF. */
   send(text: string, fds?: readonly number[]): void;
   /** Waits, blocking the thread, for one packet. null on EOF; throws ETIMEDOUT after `timeoutMs`. For boot, and for a worker's listen(). */
   receive(timeoutMs: number): Packet | null;
-  /** Starts reading from the event loop; received descriptors are CLOEXEC and the callback owns them. `onEnd` once, at EOF or error; a peer that died with packets of ours unread is ECONNRESET, after its own packets. */
-  start(onPacket: (text: string, fds: number[]) => void, onEnd: (error: Error | null) => void): void;
+  /** Starts reading from the event loop; received descriptors are CLOEXEC and the callback owns them; `sender` is the pid of who sent it to a path, else 0. `onEnd` once, at EOF or error; a peer that died with packets of ours unread is ECONNRESET, after its own packets. */
+  start(onPacket: (text: string, fds: number[], sender: number) => void, onEnd: (error: Error | null) => void): void;
   ref(): void;
   unref(): void;
   close(): void;
@@ -65,7 +68,8 @@ export interface LogCopierEvents {
 }
 
 export interface Native {
-  PacketSocket: new (fd: number) => PacketSocket;
+  /** Throws EPROTOTYPE for a socket of another kind. */
+  PacketSocket: new (fd: number, kind?: 'seqpacket' | 'datagram') => PacketSocket;
   LogCopier: new (events: LogCopierEvents) => LogCopier;
   /** AF_UNIX pair, CLOEXEC, non-blocking. */
   socketPair(kind: 'seqpacket' | 'stream'): [number, number];

@@ -18,6 +18,7 @@ import { LogStore } from './logs/log-store.ts';
 import { Sampler } from './metrics/sampler.ts';
 import { CovetError, nearMatch } from './protocol/errors.ts';
 import { ServiceManager } from './service-manager.ts';
+import { ReadyNotices } from './slots/ready-notices.ts';
 import { WorkerTable } from './slots/worker-table.ts';
 import { tendTemporaryHomes } from './state/temporary-homes.ts';
 import { WantedState, type AppRecord } from './state/wanted.ts';
@@ -37,6 +38,7 @@ export class SupervisorCore {
   readonly serviceManager = new ServiceManager(this);
   readonly cgroups = new Cgroups((words) => this.logs.say('supervisor', words));
   readonly workers: WorkerTable;
+  readonly notices: ReadyNotices;
   /** Ran when a supervisor died, and nothing of them is left to take over. */
   readonly #interrupted: App[] = [];
   /** What was wrong with wanted.json when it was read, in words: apps may be missing. */
@@ -59,6 +61,7 @@ export class SupervisorCore {
       if (event.type === 'worker.exited') this.sampler.forget(event.pid);
     });
     this.workers = new WorkerTable(this.init, (fd) => env.native.closeFd(fd));
+    this.notices = new ReadyNotices(env, this.init, (pid) => this.workers.saidReady(pid));
   }
 
   /** Greets covet-init, reads what is wanted, knows every app, and takes over what runs of them; starts none. */
@@ -81,6 +84,7 @@ export class SupervisorCore {
       adopted += workers;
       if (mustStart) this.#interrupted.push(app);
     }
+    this.notices.adopt(held);
     // Without a list of what is wanted nobody can say that a worker is not.
     const ended = this.stateProblem === null ? endLeftovers(this.env, this.init, held) : 0;
     held.close();
@@ -131,6 +135,7 @@ export class SupervisorCore {
       env: this.env,
       init: this.init,
       workers: this.workers,
+      notices: this.notices,
       registry: this.registry,
       logs: this.logs,
       events: this.events,
@@ -175,7 +180,7 @@ export class SupervisorCore {
   /** SIGHUP: looks after what others may have changed under us. */
   lookAround(): void {
     this.logs.reopen();
-    for (const app of this.apps.values()) for (const slot of app.current()) app.host.checkSockets(slot);
+    for (const app of this.apps.values()) for (const slot of app.current()) app.host.lending.checkSockets(slot);
   }
 
   /** Drains and ends every app; what is wanted stays on disk. Asked a second time, it waits for nobody's `lameDuckMs`. */

@@ -18,14 +18,6 @@ namespace {
 constexpr size_t QUEUE_PACKETS_MAX = 1'024;  // then ENOBUFS: a peer that does not read must not fill this process
 constexpr int PACKETS_PER_TURN = 64;         // then the rest of the loop has its turn; the poll is level-triggered
 
-Status expectSeqpacket(int fd) {
-  int type = 0;
-  socklen_t size = sizeof type;
-  if (getsockopt(fd, SOL_SOCKET, SO_TYPE, &type, &size) < 0) return lastError("getsockopt");
-  if (type != SOCK_SEQPACKET) return SysError{EPROTOTYPE, "getsockopt"};
-  return {};
-}
-
 int64_t nowMs() {
   timespec now;
   clock_gettime(CLOCK_MONOTONIC, &now);
@@ -52,8 +44,10 @@ Napi::Function PacketSocket::define(Napi::Env env) {
 PacketSocket::PacketSocket(const Napi::CallbackInfo& info) : ObjectWrap(info) {
   Args args(info);
   int fd = args.descriptor(args[0], "fd");
+  // Only where it is asked for: a descriptor that a stranger sent may be of any kind.
+  bool isDatagram = !args[1].IsUndefined() && args.text(args[1], "kind") == "datagram";
   if (!args.ok()) return;
-  if (Status fits = expectSeqpacket(fd); !fits.ok()) {
+  if (Status fits = expectType(fd, isDatagram ? SOCK_DGRAM : SOCK_SEQPACKET); !fits.ok()) {
     throwErrno(info.Env(), fits.error());
     return;
   }
@@ -250,7 +244,7 @@ void PacketSocket::readSome() {
     if (!packet) break;
     if (packet->isEnd) return end(failure_);
     Napi::HandleScope scope(Env());
-    onPacket_.MakeCallback(Value(), {Napi::String::New(Env(), packet->text), giveAway(Env(), packet->fds)});
+    onPacket_.MakeCallback(Value(), {Napi::String::New(Env(), packet->text), giveAway(Env(), packet->fds), Napi::Number::New(Env(), packet->sender)});
     reportUncaught(Env());
   }
 }

@@ -19,7 +19,7 @@ struct Family {
 };
 
 constexpr Family FAMILIES[] = {
-    {"tcp4", AF_INET, SOCK_STREAM}, {"tcp6", AF_INET6, SOCK_STREAM}, {"udp4", AF_INET, SOCK_DGRAM}, {"udp6", AF_INET6, SOCK_DGRAM}, {"unix", AF_UNIX, SOCK_STREAM},
+    {"tcp4", AF_INET, SOCK_STREAM}, {"tcp6", AF_INET6, SOCK_STREAM}, {"udp4", AF_INET, SOCK_DGRAM}, {"udp6", AF_INET6, SOCK_DGRAM}, {"unix", AF_UNIX, SOCK_STREAM}, {"unixgram", AF_UNIX, SOCK_DGRAM},
 };
 
 const char* familyName(const Group& group) {
@@ -53,12 +53,12 @@ int64_t indexOf(const Group& group, int slot, int half) {
   return -1;
 }
 
-Status listenUnixGroup(const Message& request, Group& group, Asker asker) {
+Status openUnixGroup(const Message& request, Group& group, Asker asker) {
   std::optional<Owner> owner;
   auto uid = request.number("uid", 0, UINT32_MAX - 1), gid = request.number("gid", 0, UINT32_MAX - 1);
   if (uid.has_value() != gid.has_value()) return invalid("listen");
   if (uid) owner = Owner{static_cast<uid_t>(*uid), static_cast<gid_t>(*gid)};
-  Result<UnixListener> made = listenUnix(request.text("path"), group.backlog, owner);
+  Result<UnixSocket> made = openUnix(request.text("path"), group.type, group.backlog, owner);
   if (!made.ok()) return made.error();
   group.path = std::move(made->path);
   group.members.push_back({std::move(made->fd), asker.slot, asker.half});
@@ -117,7 +117,7 @@ Status Groups::listen(const Message& request) {
   if (groups_.size() >= GROUPS_MAX) return SysError{ENOSPC, "listen"};
   group.backlog = static_cast<int>(*backlog);
   const Activated* activated = findActivated(request, group);
-  Status made = activated != nullptr ? listenActivated(*activated, group, *asker) : group.family == AF_UNIX ? listenUnixGroup(request, group, *asker) : listenInet(request, group, *asker);
+  Status made = activated != nullptr ? listenActivated(*activated, group, *asker) : group.family == AF_UNIX ? openUnixGroup(request, group, *asker) : listenInet(request, group, *asker);
   if (!made.ok()) return made;
   tellListening(request.id, groups_.emplace(std::move(key), std::move(group)).first->second);
   return {};

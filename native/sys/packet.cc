@@ -10,7 +10,7 @@ namespace covet {
 
 namespace {
 
-constexpr size_t CONTROL_BYTES = CMSG_SPACE(sizeof(int) * PACKET_FDS_MAX);
+constexpr size_t CONTROL_BYTES = CMSG_SPACE(sizeof(int) * PACKET_FDS_MAX) + CMSG_SPACE(sizeof(ucred));
 
 // recvmsg(2) returns 0 both for an empty packet and for the end; only at the end has the socket hung up.
 bool hasHungUp(int socket) {
@@ -18,19 +18,33 @@ bool hasHungUp(int socket) {
   return poll(&entry, 1, 0) == 1 && (entry.revents & (POLLHUP | POLLERR)) != 0;
 }
 
-void takeDescriptors(msghdr& message, std::vector<Fd>& into) {
+void takeControl(msghdr& message, Packet& into) {
   for (cmsghdr* part = CMSG_FIRSTHDR(&message); part != nullptr; part = CMSG_NXTHDR(&message, part)) {
-    if (part->cmsg_level != SOL_SOCKET || part->cmsg_type != SCM_RIGHTS) continue;
+    if (part->cmsg_level != SOL_SOCKET) continue;
+    if (part->cmsg_type == SCM_CREDENTIALS) {
+      ucred sender;
+      memcpy(&sender, CMSG_DATA(part), sizeof sender);
+      into.sender = sender.pid;
+    }
+    if (part->cmsg_type != SCM_RIGHTS) continue;
     size_t count = (part->cmsg_len - CMSG_LEN(0)) / sizeof(int);
     for (size_t i = 0; i < count; i++) {
       int fd;
       memcpy(&fd, CMSG_DATA(part) + i * sizeof(int), sizeof fd);
-      into.emplace_back(fd);
+      into.fds.emplace_back(fd);
     }
   }
 }
 
 }  // namespace
+
+Status expectType(int fd, int expected) {
+  int type = 0;
+  socklen_t size = sizeof type;
+  if (getsockopt(fd, SOL_SOCKET, SO_TYPE, &type, &size) < 0) return lastError("getsockopt");
+  if (type != expected) return SysError{EPROTOTYPE, "getsockopt"};
+  return {};
+}
 
 Result<SocketPair> socketPair(PairKind kind) {
   int type = kind == PairKind::Seqpacket ? SOCK_SEQPACKET : SOCK_STREAM;
@@ -80,7 +94,7 @@ Result<Packet> receivePacket(int socket) {
   if (size < 0) return lastError("recvmsg");
 
   Packet packet;
-  takeDescriptors(message, packet.fds);
+  takeControl(message, packet);
   if ((message.msg_flags & (MSG_TRUNC | MSG_CTRUNC)) != 0) return SysError{EMSGSIZE, "recvmsg"};
   packet.text.assign(buffer, static_cast<size_t>(size));
   packet.isEnd = size == 0 && packet.fds.empty() && hasHungUp(socket);

@@ -1,6 +1,6 @@
 // Packets with descriptors over an AF_UNIX SEQPACKET socket: covet-init's wire, a worker's hand-off, a hand-over pair.
 // A packet arrives whole or not at all; its descriptors are CLOEXEC before anyone can fork, and owned by whoever received it.
-// unix(7), cmsg(3). The kernel takes 253 descriptors a packet (SCM_MAX_FD); ours are bounded lower, as is the text.
+// A datagram socket that is bound to a path is read the same way. unix(7), cmsg(3). The kernel takes 253 descriptors a packet (SCM_MAX_FD); ours are bounded lower, as is the text.
 #pragma once
 
 #include <cstddef>
@@ -20,6 +20,7 @@ inline constexpr size_t PACKET_FDS_MAX = 64;        // HANDOVER_BATCH_MAX in sup
 struct Packet {
   std::string text;
   std::vector<Fd> fds;
+  int sender = 0;      // its pid, where the socket asks for it (SO_PASSCRED)
   bool isEnd = false;  // the other side is gone; there is nothing else in this packet
 };
 
@@ -29,6 +30,9 @@ struct SocketPair {
 };
 
 enum class PairKind { Seqpacket, Stream };
+
+// Fails with EPROTOTYPE when it is a socket of another type, ENOTSOCK, EBADF.
+Status expectType(int fd, int expected);
 
 // An AF_UNIX pair, both ends CLOEXEC and non-blocking. Fails with EMFILE, ENFILE.
 Result<SocketPair> socketPair(PairKind kind);

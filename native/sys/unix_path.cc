@@ -45,26 +45,29 @@ class ActingAs {
 
 }  // namespace
 
-Result<UnixListener> listenUnix(const std::string& path, int backlog, std::optional<Owner> owner) {
+Result<UnixSocket> openUnix(const std::string& path, int type, int backlog, std::optional<Owner> owner) {
   sockaddr_un address{};
   address.sun_family = AF_UNIX;
   if (path.empty() || path.find('\0') != std::string::npos) return SysError{EINVAL, "bind"};
   if (path.size() >= sizeof address.sun_path) return SysError{ENAMETOOLONG, "bind"};
   path.copy(address.sun_path, path.size());
 
-  Fd fd(socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0));
+  Fd fd(socket(AF_UNIX, type | SOCK_CLOEXEC | SOCK_NONBLOCK, 0));
   if (!fd) return lastError("socket");
+  const int on = 1;
+  // Before anybody can find it: no message is without its sender.
+  if (type == SOCK_DGRAM && setsockopt(fd.get(), SOL_SOCKET, SO_PASSCRED, &on, sizeof on) < 0) return lastError("setsockopt");
   ActingAs user(owner);
   if (bind(fd.get(), reinterpret_cast<const sockaddr*>(&address), sizeof address) < 0) return lastError("bind");
   struct stat made;
   if (lstat(path.c_str(), &made) < 0) return lastError("lstat");
   UnixPath bound{path, made.st_dev, made.st_ino, owner};
-  if (listen(fd.get(), backlog) < 0) {
+  if (type == SOCK_STREAM && listen(fd.get(), backlog) < 0) {
     SysError error = lastError("listen");
     removeUnixPath(bound);
     return error;
   }
-  return UnixListener{std::move(fd), std::move(bound)};
+  return UnixSocket{std::move(fd), std::move(bound)};
 }
 
 void removeUnixPath(const UnixPath& path) {

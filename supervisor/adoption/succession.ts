@@ -21,9 +21,14 @@ export function becomeInit(core: SupervisorCore): void {
   }
 }
 
-function execInit({ env, init, notes, registry, workers, logs }: SupervisorCore): void {
+function execInit({ env, init, notes, registry, workers, notices, logs }: SupervisorCore): void {
   logs.say('supervisor', 'covet-init was killed: this process takes its place');
-  const records = [...notes.records(), ...registry.all().flatMap((listener) => listener.records()), ...workers.records()];
+  const records = [
+    ...notes.records(),
+    ...registry.all().flatMap((listener) => listener.records()),
+    ...notices.records(),
+    ...workers.records(),
+  ];
   const { text, fds } = encodeState(records);
   const state = writeUnlinked(join(env.paths.run, `state-${process.pid}`), text);
   const path = binary('covet-init');

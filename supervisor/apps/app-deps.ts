@@ -7,6 +7,7 @@ import type { Notes } from '../init/notes.ts';
 import type { ListenerRegistry } from '../listeners/registry.ts';
 import type { LogStore } from '../logs/log-store.ts';
 import type { DrainCounts } from '../protocol/worker-wire.ts';
+import type { ReadyNotices } from '../slots/ready-notices.ts';
 import type { WorkerTable } from '../slots/worker-table.ts';
 import type { AppRecord } from '../state/wanted.ts';
 import type { App } from './app.ts';
@@ -16,6 +17,7 @@ export interface AppDeps {
   readonly env: Env;
   readonly init: InitClient;
   readonly workers: WorkerTable;
+  readonly notices: ReadyNotices;
   readonly registry: ListenerRegistry;
   readonly logs: LogStore;
   readonly events: EventLog;

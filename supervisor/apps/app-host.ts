@@ -49,7 +49,7 @@ export class AppHost implements SlotHost {
 
   hire(slot: Slot, callbacks: WorkerCallbacks): WorkerHandle {
     const app = this.#app;
-    const { env, init, workers, logs } = app.deps;
+    const { env, init, workers, logs, notices } = app.deps;
     const generation = app.generations.get(slot.generation)!;
     const key = workerKey({ app: app.name, generation: slot.generation, slot: slot.index, count: ++this.#hired });
     const worker = new WorkerHandle(env, init, key, callbacks);
@@ -65,9 +65,9 @@ export class AppHost implements SlotHost {
       cpus: app.pins.cpusOf(slot.index),
       openGroup: () => this.group.open(),
       cacheFolder: this.#cacheFolder(),
+      noticePath: app.config.readiness === 'signal' ? notices.path : null,
     };
-    const lent = generation.launch.isNode ? Promise.resolve([]) : this.lending.lendConfigured(slot);
-    void lent
+    void this.#openFor(slot, generation.launch.isNode)
       .then(async (sockets) =>
         worker.start(
           logs.files(app.name),
@@ -81,6 +81,12 @@ export class AppHost implements SlotHost {
         worker.failed(error.message);
       });
     return worker;
+  }
+
+  /** What must be there before its first instruction; answers with the sockets that a program without a preload is given. */
+  async #openFor(slot: Slot, isNode: boolean): Promise<number[]> {
+    if (this.config.readiness === 'signal') await this.#app.deps.notices.open();
+    return isNode ? [] : this.lending.lendConfigured(slot);
   }
 
   /** The handle of a worker that the supervisor before this one hired. */
@@ -192,7 +198,15 @@ export class AppHost implements SlotHost {
       uptimeMs,
       expected,
     });
-    this.checkSockets(slot);
+    this.lending.checkSockets(slot);
+  }
+
+  saidReadyEarly(pid: number): boolean {
+    return this.#app.deps.notices.takeEarly(pid);
+  }
+
+  onSaidReady(slot: Slot): void {
+    this.#app.memory.keepSlot(slot);
   }
 
   onMessage(): void {
@@ -243,22 +257,6 @@ export class AppHost implements SlotHost {
     app.degraded.crashed(this.trials.verdict(slot, reason) ?? decision.degraded);
     if (decision.spent !== null) app.dispatch({ type: 'spent', reason: decision.spent });
     slot.dispatch({ type: 'retry', delayMs: decision.delayMs, reason: `starts again in ${decision.delayMs} ms` });
-  }
-
-  /** A lent socket that its worker shut down would take nobody's connection any more: it is put back. */
-  checkSockets(slot: Slot): void {
-    for (const listener of this.listenersOf(slot)) {
-      if (listener.queued(slot.index, slot.half) !== null) continue;
-      const reason = 'its worker shut the socket down';
-      try {
-        listener.revive(slot.index, slot.half);
-      } catch (error) {
-        // Only a worker that meant it brings a socket into a state in which it cannot listen: it has hurt its own slot.
-        this.onMisbehaved(slot, `made its lent socket useless: ${(error as Error).message}`);
-        continue;
-      }
-      this.#app.deps.events.announce({ type: 'listener.rebuilt', app: this.#app.name, listener: listener.key, slot: slot.index, reason });
-    }
   }
 
   async prepareFolders(): Promise<void> {

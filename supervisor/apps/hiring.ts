@@ -19,6 +19,8 @@ export interface HireContext {
   openGroup(): string | null;
   /** Where the app's compile cache lies; null for none. */
   readonly cacheFolder: string | null;
+  /** Where it may say READY=1; null for one that is not asked to. */
+  readonly noticePath: string | null;
 }
 
 export function workerOrder(context: HireContext, fds: { channel: number; handoff: number }): WorkerOrder {
@@ -38,7 +40,7 @@ export function workerOrder(context: HireContext, fds: { channel: number; handof
 }
 
 function workerEnv(
-  { config, generation, slot, mode, lend, cacheFolder }: HireContext,
+  { config, generation, slot, mode, lend, cacheFolder, noticePath }: HireContext,
   fds: { channel: number; handoff: number },
 ): Record<string, string> {
   const env: Record<string, string> = {
@@ -48,6 +50,7 @@ function workerEnv(
     COVET_SLOT: String(slot),
     COVET_GENERATION: String(generation.number),
   };
+  if (noticePath !== null) env['NOTIFY_SOCKET'] = noticePath;
   if (!generation.launch.isNode) return env;
   const boot: WorkerBoot = { v: 1, app: config.name, slot, generation: generation.number, ...fds, mode, lend, preload: preloadPath() };
   env['COVET_BOOT'] = JSON.stringify(boot);

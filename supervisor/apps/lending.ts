@@ -78,6 +78,22 @@ export class Lending {
     deps.registry.adopt(name, listener);
   }
 
+  /** A lent socket that its worker shut down would take nobody's connection any more: it is put back. */
+  checkSockets(slot: Slot): void {
+    for (const listener of this.#app.host.listenersOf(slot)) {
+      if (listener.queued(slot.index, slot.half) !== null) continue;
+      const reason = 'its worker shut the socket down';
+      try {
+        listener.revive(slot.index, slot.half);
+      } catch (error) {
+        // Only a worker that meant it brings a socket into a state in which it cannot listen: it has hurt its own slot.
+        this.#app.host.onMisbehaved(slot, `made its lent socket useless: ${(error as Error).message}`);
+        continue;
+      }
+      this.#app.deps.events.announce({ type: 'listener.rebuilt', app: this.#app.name, listener: listener.key, slot: slot.index, reason });
+    }
+  }
+
   async #open(listener: Listener, slot: number, half: Half): Promise<number> {
     try {
       return await listener.lend(slot, half, DEFAULT_BACKLOG);

@@ -22,6 +22,7 @@ export class Memory {
       startedMs: slot.worker.startedMs,
       readyAtMs: slot.readyAtMs,
       history: { ...slot.history, crashesMs: [...slot.history.crashesMs] },
+      saidReady: slot.saidReady,
       listening: this.#app.host.listenersOf(slot).map((listener) => listener.key),
     } satisfies SlotMemo);
   }

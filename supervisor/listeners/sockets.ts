@@ -282,7 +282,7 @@ function isShared(address: Address, fields: Readonly<Record<string, string>>): b
 }
 
 /** What says that the file at a path is still the socket that was bound there. */
-function fileOf(path: string): Record<string, string> {
+export function fileOf(path: string): Record<string, string> {
   const { dev = 0, ino = 0 } = statSync(path, { throwIfNoEntry: false }) ?? {};
   return { device: String(dev), inode: String(ino) };
 }

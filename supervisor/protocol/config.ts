@@ -80,7 +80,7 @@ export const appConfigSchema = v.strictObject({
   ),
   readiness: described(
     v.optional(oneOf(['auto', 'listen', 'signal']), 'auto'),
-    "auto: the first listen() says ready, or `minHealthyMs` of life after its import where there was none. listen: only a listen(). signal: process.send('ready').",
+    "auto: the first listen() says ready, or `minHealthyMs` of life after its import where there was none. listen: only a listen(). signal: process.send('ready'), or READY=1 by sd_notify(3).",
   ),
   probe: described(
     v.optional(probe),

@@ -17,7 +17,7 @@ const INIT_PACKET_BYTES_MAX = 65_536;
  * | request | keys | reply | descriptors of the reply |
  * |---|---|---|---|
  * | hello  | min max | `hello version pid resumed=0\|1 deaths service=0\|1 watchdog lock log` (1: a supervisor before this one was ready; deaths: of supervisors within the last minute; service: a service manager runs covet-init, and waits `watchdog` ms for each `alive`, 0: it does not; lock and log: its own options), then one `note`, `group`, `member`, `worker`, `failed`, `exited` each for what is held, then `end` | see below |
- * | listen | group family=tcp4\|tcp6\|udp4\|udp6\|unix host port dual=0\|1 backlog slot half halves=1\|2 note; udp: halves=1 reuse=0\|1 (SO_REUSEADDR), backlog unused; unix: path uid gid | `listening port halves a b guard shared=0\|1` (indices in the reuseport group; a is the asking half's; shared: a service manager opened it, and it is one for all slots) | [a, b, guard], [a], or the unix socket |
+ * | listen | group family=tcp4\|tcp6\|udp4\|udp6\|unix\|unixgram host port dual=0\|1 backlog slot half halves=1\|2 note; udp: halves=1 reuse=0\|1 (SO_REUSEADDR), backlog unused; unix, unixgram: path uid gid | `listening port halves a b guard shared=0\|1` (indices in the reuseport group; a is the asking half's; shared: a service manager opened it, and it is one for all slots) | [a, b, guard], [a], or the unix socket |
  * | append | group slot half | `appended a b` | [a, b] or [a] |
  * | moved  | group index | `ok` | that member left the group and came back as its last; the last took its place |
  * | drop   | group slot: of a udp group, whose members have no order that counts | `ok`, also when there is none | |
@@ -42,7 +42,7 @@ const INIT_PACKET_BYTES_MAX = 65_536;
  * | exited  | key pid status (the raw wait status); told again at each hello until `forget` | |
  * | signal  | name: SIGTERM, SIGINT or SIGHUP was sent to covet-init | |
  *
- * At hello: `note key text` · `group key family host port dual backlog halves note`, with `reuse` for udp and `path` for unix ·
+ * At hello: `note key text` · `group key family host port dual backlog halves note`, with `reuse` for udp and `path` for unix and unixgram ·
  * `member group slot half=0|1|-1 index` with [fd] (half −1 is the guard) · `worker key pid start` with [channel, handoff, out r, err r] and
  * [pidfd] last when pid is not 0.
  *

@@ -29,6 +29,10 @@ export interface SlotHost {
   /** Why a worker that was not killed here ended, as far as the kernel tells. */
   explain(end: WorkerEnd): WorkerEnd;
   onExit(slot: Slot, end: WorkerEnd, expected: boolean): void;
+  /** A worker said that it is ready, before covet-init told that it runs. */
+  saidReadyEarly(pid: number): boolean;
+  /** It says that it is ready: a later supervisor has to know. */
+  onSaidReady(slot: Slot): void;
   onMessage(slot: Slot, data: unknown): void;
   onMisbehaved(slot: Slot, reason: string): void;
   /** A worker that stays, to hand connections to; null when there is none. */

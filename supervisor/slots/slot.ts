@@ -64,6 +64,10 @@ export class Slot {
     return this.#worker;
   }
 
+  get saidReady(): boolean {
+    return this.#saidReady;
+  }
+
   get hasProcess(): boolean {
     return hasProcess(this.#state);
   }
@@ -120,8 +124,9 @@ export class Slot {
     if (this.#state === 'ready') {
       this.readyAtMs = memo?.readyAtMs ?? this.readyAtMs;
       this.#hasChannel = this.#host.hasPreload(this);
-    } else if (this.#state === 'booting' && !this.#host.hasPreload(this)) {
-      this.#countLife();
+    } else if (this.#state === 'booting') {
+      if (!this.#host.hasPreload(this)) this.#countLife();
+      if (memo?.worker === worker.key && memo.saidReady) this.#maybeReady();
     }
   }
 
@@ -157,7 +162,8 @@ export class Slot {
   #running(): void {
     this.dispatch({ type: 'running' });
     if (!this.#host.hasPreload(this)) this.#countLife();
-    if (this.#saidReady) this.#maybeReady();
+    const bySignal = this.#host.config.readiness === 'signal' && this.#host.saidReadyEarly(this.#worker?.pid ?? 0);
+    if (this.#saidReady || bySignal) this.#maybeReady();
   }
 
   /** From when its entry has been evaluated, or where there is no preload to tell that, from its first instruction: until then even a bad build lives. */
@@ -204,8 +210,9 @@ export class Slot {
       case 'loaded':
         return this.#countLife();
       case 'ready':
-        if (this.#host.config.readiness === 'signal') this.#maybeReady();
-        return;
+        if (this.#host.config.readiness !== 'signal') return;
+        this.#maybeReady();
+        return this.#host.onSaidReady(this);
       case 'message':
         return this.#host.onMessage(this, message.data);
       case 'signals':

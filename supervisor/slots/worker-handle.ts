@@ -119,6 +119,11 @@ export class WorkerHandle {
     this.#callbacks.onRunning();
   }
 
+  /** By sd_notify: as if its channel had said so. */
+  saidReady(): void {
+    this.#callbacks.onMessage({ t: 'ready' });
+  }
+
   failed(reason: string): void {
     if (this.#end()) this.#callbacks.onFailed(reason);
   }

@@ -42,6 +42,13 @@ export class WorkerTable {
     return [...this.#handles.values()].flatMap((handle) => handle.record() ?? []);
   }
 
+  /** A process said READY=1: whether it is a worker, which then knows. */
+  saidReady(pid: number): boolean {
+    const handle = [...this.#handles.values()].find((each) => each.pid === pid);
+    handle?.saidReady();
+    return handle !== undefined;
+  }
+
   /** It never came to a record in covet-init. */
   remove(handle: WorkerHandle): void {
     this.#handles.delete(handle.key);

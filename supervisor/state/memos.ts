@@ -19,6 +19,8 @@ const slotMemoSchema = v.object({
   history: v.object({ starts: count, attempt: count, crashesMs: v.array(v.number()) }),
   /** Keys of the listeners that it listens on. */
   listening: v.array(v.string()),
+  /** The app said so, by whatever `readiness` asks for; with a `probe` that is not all. */
+  saidReady: v.optional(v.boolean(), false),
 });
 
 const appMemoSchema = v.object({

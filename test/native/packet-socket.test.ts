@@ -319,6 +319,9 @@ test('what cannot be sent or is no packet socket is refused by name', () => {
   const stream = socketPair('stream');
   assert.throws(() => new PacketSocket(stream[0]), systemError('EPROTOTYPE'));
   closeAll(...stream);
+  const [packets, theirs] = socketPair('seqpacket');
+  assert.throws(() => new PacketSocket(packets, 'datagram'), systemError('EPROTOTYPE'));
+  closeAll(packets, theirs);
   const file = openSync('/dev/null', 'r');
   assert.throws(() => new PacketSocket(file), systemError('ENOTSOCK'));
   closeSync(file);
