@@ -3,18 +3,16 @@
  * to its end. Between two looks it holds nothing but the mark: the file is found again by its inode, so that the stream may be closed
  * and opened meanwhile. What was rotated out of reach before it was read is said, never passed over.
  */
-import { statSync } from 'node:fs';
 import { open, type FileHandle } from 'node:fs/promises';
 import { StringDecoder } from 'node:string_decoder';
 import type { LogMark } from '../protocol/operations.ts';
+import { inoOf, nameOf, placeOf } from './log-files.ts';
 
 /** One read; a flooded log is followed in turns of the loop. */
 const PIECE_BYTES = 262_144;
 /** A line without an end is told in parts of this many characters, and up to a piece more. */
 const LINE_CHARS_MAX = 1_048_576;
 const NEWLINE = 0x0a;
-/** path.1 … path.1000: `logs.filesMax` at its most. */
-const FILES_MAX = 1_000;
 
 export class LogFollower {
   readonly #path: string;
@@ -70,9 +68,9 @@ export class LogFollower {
 
   /** To the end of the mark's file. True when there is another to look at. */
   async #readFile(): Promise<boolean> {
-    const place = this.#place();
+    const place = placeOf(this.#path, this.#ino);
     if (place < 0) return this.#skip();
-    const file = await openIfThere(this.#nameOf(place));
+    const file = await openIfThere(nameOf(this.#path, place));
     if (file === null) return true;
     try {
       const { ino, size } = await file.stat();
@@ -96,17 +94,11 @@ export class LogFollower {
     }
   }
 
-  /** Which name the mark's file has now; -1 for none. Upwards, as rotation moves files: none is missed on its way. */
-  #place(): number {
-    for (let place = 0; place <= FILES_MAX; place++) if (inoOf(this.#nameOf(place)) === this.#ino) return place;
-    return -1;
-  }
-
   /** On to the file that was begun after this one. False while that is still to be made: its growth is told. */
   #advance(place: number): boolean {
-    const next = inoOf(this.#nameOf(place - 1));
+    const next = inoOf(nameOf(this.#path, place - 1));
     // The other way about, a rotation between the two looks would have us pass over a file.
-    if (inoOf(this.#nameOf(place)) !== this.#ino) return true;
+    if (inoOf(nameOf(this.#path, place)) !== this.#ino) return true;
     if (next === 0) return false;
     this.#ino = next;
     this.#offset = 0;
@@ -120,10 +112,6 @@ export class LogFollower {
     this.#ino = ino;
     this.#offset = 0;
     return true;
-  }
-
-  #nameOf(place: number): string {
-    return place === 0 ? this.#path : `${this.#path}.${place}`;
   }
 
   #say(text: string): void {
@@ -156,9 +144,4 @@ async function openIfThere(path: string): Promise<FileHandle | null> {
     if ((error as NodeJS.ErrnoException).code === 'ENOENT') return null;
     throw error;
   }
-}
-
-/** 0 for no file. */
-function inoOf(path: string): number {
-  return statSync(path, { throwIfNoEntry: false })?.ino ?? 0;
 }

@@ -2,7 +2,7 @@
  * Apps' logs: one file per app and stream, written by the addon's thread straight from the workers' pipes. No log line passes through
  * this loop unless somebody follows it; then it is read back from the file.
  */
-import { closeSync, fstatSync, openSync, readSync, statSync } from 'node:fs';
+import { statSync } from 'node:fs';
 import { chmod } from 'node:fs/promises';
 import { join } from 'node:path';
 import type { LogCopier } from '../../native/index.ts';
@@ -12,15 +12,11 @@ import { sayOf } from '../own-words.ts';
 import type { AppConfig } from '../protocol/config.ts';
 import type { LogItem, LogMark } from '../protocol/operations.ts';
 import { LogFollower } from './log-follower.ts';
+import { START, tail } from './log-tail.ts';
 
 export type { LogMark };
 export type LogStream = 'out' | 'err';
 const STREAMS = ['out', 'err'] as const;
-
-/** Read from the end of a file for its last lines: 100,000 lines of 160 bytes. */
-const TAIL_BYTES_MAX = 16_777_216;
-
-const START: LogMark = { ino: 0, size: 0 };
 
 interface StreamState {
   readonly id: number;
@@ -102,7 +98,7 @@ export class LogStore {
     await Promise.all(followers.map(async (follower) => follower?.caughtUp()));
   }
 
-  /** The last lines of a stream, flushed first; of those after `since`, where the file is still the same one. */
+  /** The last lines of a stream, flushed first, of what it was rotated to as well; of those after `since`. */
   async lastLines(app: string, stream: LogStream, count: number, since: LogMark = START): Promise<string[]> {
     await this.flush(app);
     return tail(this.files(app)[stream], count, since).lines;
@@ -193,31 +189,4 @@ function followStream({ app, streams, onItem, marks, followers }: Follow, state:
 function endOf(path: string): LogMark {
   const { ino = 0, size = 0 } = statSync(path, { throwIfNoEntry: false }) ?? {};
   return { ino, size };
-}
-
-/** The last lines of a file, and the mark where they end. An absent file has none. */
-export function tail(path: string, count: number, since: LogMark = START): { lines: string[]; mark: LogMark } {
-  let fd: number;
-  try {
-    fd = openSync(path, 'r');
-  } catch (error) {
-    if ((error as NodeJS.ErrnoException).code === 'ENOENT') return { lines: [], mark: START };
-    throw error;
-  }
-  try {
-    const { size, ino } = fstatSync(fd);
-    const first = ino === since.ino ? since.size : 0;
-    let text = '';
-    for (let take = 65_536; ; take *= 4) {
-      const from = Math.max(first, size - take);
-      const buffer = Buffer.alloc(size - from);
-      readSync(fd, buffer, 0, buffer.length, from);
-      text = buffer.toString();
-      if (from === first || take >= TAIL_BYTES_MAX || text.split('\n').length > count + 1) break;
-    }
-    const lines = text.endsWith('\n') ? text.slice(0, -1).split('\n') : text.split('\n');
-    return { lines: text === '' || count === 0 ? [] : lines.slice(-count), mark: { ino, size } };
-  } finally {
-    closeSync(fd);
-  }
 }

@@ -1,5 +1,6 @@
 /** logs: an app's last lines, and those that follow. Of one app, or of all. */
-import { tail, type LogStream } from '../logs/log-store.ts';
+import type { LogStream } from '../logs/log-store.ts';
+import { tail } from '../logs/log-tail.ts';
 import type { LogMark } from '../protocol/operations.ts';
 import type { SubscriptionHandler } from './handlers.ts';
 

@@ -2,7 +2,7 @@
 import assert from 'node:assert/strict';
 import { existsSync, mkdirSync, readFileSync, rmdirSync, writeSync } from 'node:fs';
 import { test, type TestContext } from 'node:test';
-import type { LogStore } from '../../../supervisor/logs/log-store.ts';
+import type { LogStore, LogStream } from '../../../supervisor/logs/log-store.ts';
 import { logs } from '../../../supervisor/operations/logs.ts';
 import type { Sink } from '../../../supervisor/operations/handlers.ts';
 import type { LogItem } from '../../../supervisor/protocol/operations.ts';
@@ -13,12 +13,16 @@ import { coreIn, storeIn } from '../core.ts';
 const OPTIONS = { timestamps: false, slots: false, bytesMax: 0, filesMax: 3, stallMs: 1_000 };
 
 /** Writes to an app's stdout as the worker of slot 0 would; what it wrote is in the file when it resolves. */
-async function writeLines(store: LogStore, app: string, ...lines: readonly string[]): Promise<void> {
+function writeLines(store: LogStore, app: string, ...lines: readonly string[]): Promise<void> {
+  return writeStreams(store, app, ['out'], lines);
+}
+
+async function writeStreams(store: LogStore, app: string, streams: readonly LogStream[], lines: readonly string[]): Promise<void> {
   const folder = store.files(app).out.slice(0, -`/${app}-out.log`.length);
-  const [out, err] = [makePipe(folder), makePipe(folder)];
-  store.attach(app, 0, out.read, err.read);
-  for (const line of lines) writeSync(out.write, `${line}\n`);
-  closeAll(out.read, out.write, err.read, err.write);
+  const pipes = { out: makePipe(folder), err: makePipe(folder) };
+  store.attach(app, 0, pipes.out.read, pipes.err.read);
+  for (const line of lines) for (const stream of streams) writeSync(pipes[stream].write, `${line}\n`);
+  for (const { read, write } of Object.values(pipes)) closeAll(read, write);
   await store.flush(app);
 }
 
@@ -37,6 +41,22 @@ test('a file that was rotated while nobody followed is not told again', async (t
   await writeLines(store, 'web', 'new');
   await eventually('the new line', () => told.includes('new'));
   assert.deepEqual(told, ['new']);
+});
+
+test('right after a rotation `logs`, `describe` and a failure still have the last lines of each stream', async (t) => {
+  const core = coreIn(t, { apps: ['web'] });
+  await core.logs.open('web', { ...OPTIONS, bytesMax: 20 });
+  const mark = await core.logs.mark('web', 'err');
+  await writeStreams(core.logs, 'web', ['out', 'err'], ['line one', 'line two', 'line three', 'line four']);
+  for (const stream of ['out', 'err'] as const) {
+    assert.ok(existsSync(`${core.logs.files('web')[stream]}.1`), 'it was not rotated');
+    assert.deepEqual(await core.logs.lastLines('web', stream, 3), ['line two', 'line three', 'line four']);
+    const told: string[] = [];
+    const sink: Sink<LogItem> = { item: ({ line }) => told.push(line) > 0, room: async () => {}, end: () => {} };
+    await logs({ core, progress: () => {} }, { app: 'web', streams: stream, lines: 3, follow: false, after: [] }, sink);
+    assert.deepEqual(told, ['line two', 'line three', 'line four']);
+  }
+  assert.deepEqual(await core.logs.lastLines('web', 'err', 10, mark), ['line one', 'line two', 'line three', 'line four']);
 });
 
 test('an app that is closed and opened again goes on being followed', async (t) => {
