@@ -42,6 +42,8 @@ export interface ItemSink {
   /** Once, before the first item. */
   opened(subscription: number): void;
   item(item: unknown): void;
+  /** So many were left out before what comes next, in all. */
+  dropped(count: number): void;
   /** `error` when the request was refused or the connection ended early. */
   end(dropped: number, error?: Error): void;
 }
@@ -193,6 +195,7 @@ export class Connection {
 
   #notified(message: RpcNotification): void {
     if (message.method === 'progress') return this.#waiting.get(message.params.id)?.onProgress?.(message.params.text);
+    if (message.method === 'dropped') return this.#sinks.get(message.params.subscription)?.sink.dropped(message.params.dropped);
     if (message.method !== 'item') return; // of a later release
     const { params } = message;
     if ('end' in params) this.#forget(params.subscription)?.end(params.dropped);

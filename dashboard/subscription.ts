@@ -13,13 +13,13 @@ interface Taker<T> {
 }
 
 export class Subscription<T> implements AsyncIterableIterator<T, undefined> {
-  /** Items lost because they were not taken in time, here or in the supervisor. */
-  dropped = 0;
   readonly #connection: Connection;
   #id: number | null = null;
   #items: T[] = [];
   #takers: Taker<T>[] = [];
   #isOver = false;
+  #droppedHere = 0;
+  #droppedThere = 0;
   #error: Error | undefined;
 
   constructor(connection: Connection, method: string, input: unknown) {
@@ -27,8 +27,14 @@ export class Subscription<T> implements AsyncIterableIterator<T, undefined> {
     connection.subscribe(method, input, {
       opened: (id) => this.#opened(id),
       item: (item) => this.#item(item as T),
+      dropped: (count) => (this.#droppedThere = count),
       end: (dropped, error) => this.#end(dropped, error),
     });
+  }
+
+  /** Items lost so far because they were not taken in time, here or in the supervisor. */
+  get dropped(): number {
+    return this.#droppedHere + this.#droppedThere;
   }
 
   [Symbol.asyncIterator](): this {
@@ -63,13 +69,13 @@ export class Subscription<T> implements AsyncIterableIterator<T, undefined> {
     this.#items.push(item);
     if (this.#items.length <= SUBSCRIPTION_ITEMS_MAX) return;
     this.#items.shift();
-    this.dropped++;
+    this.#droppedHere++;
   }
 
   #end(dropped: number, error?: Error): void {
     if (this.#isOver) return;
     this.#isOver = true;
-    this.dropped += dropped;
+    this.#droppedThere = Math.max(this.#droppedThere, dropped);
     const [first, ...others] = this.#takers;
     this.#takers = [];
     if (first === undefined) this.#error = error;

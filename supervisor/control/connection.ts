@@ -41,6 +41,8 @@ interface Subscription {
   onRoom: () => void;
   readonly waiting: unknown[];
   dropped: number;
+  /** Of them. */
+  droppedTold: number;
   isEnded: boolean;
 }
 
@@ -176,7 +178,7 @@ export class ControlConnection {
     said: { readonly other?: RpcOther },
   ): Promise<void> {
     const number = ++this.#lastSubscription;
-    const subscription: Subscription = { stop: () => {}, onRoom: () => {}, waiting: [], dropped: 0, isEnded: false };
+    const subscription: Subscription = { stop: () => {}, onRoom: () => {}, waiting: [], dropped: 0, droppedTold: 0, isEnded: false };
     let isAnswered = false;
     const answer = (): void => {
       if (!isAnswered && id !== null) this.#send({ jsonrpc: '2.0', id, ...said, result: { subscription: number } });
@@ -228,11 +230,19 @@ export class ControlConnection {
   #flush(): void {
     for (const [number, subscription] of this.#subscriptions) {
       while (subscription.waiting.length > 0 && this.#socket.writableLength < UNREAD_BYTES_MAX) {
+        this.#tellDropped(number, subscription);
         this.#send({ jsonrpc: '2.0', method: 'item', params: { subscription: number, item: subscription.waiting.shift() } });
       }
       if (this.#hasRoom(number, subscription)) subscription.onRoom();
       if (subscription.isEnded) this.#endOf(number, subscription);
     }
+  }
+
+  /** Before the first item that is left: where the others would have been. */
+  #tellDropped(number: number, subscription: Subscription): void {
+    const { dropped } = subscription;
+    if (dropped > subscription.droppedTold) this.#send({ jsonrpc: '2.0', method: 'dropped', params: { subscription: number, dropped } });
+    subscription.droppedTold = dropped;
   }
 
   #endOf(number: number, subscription: Subscription): void {

@@ -3,7 +3,8 @@
  *
  * A request `{jsonrpc, id, method, params}` gets one response. A subscription's request is answered at once with
  * `{subscription: n}`, and its items follow as notifications `{jsonrpc, method: "item", params: {subscription, item}}`, the last
- * with `{subscription, end: true, dropped}`. Unknown members of a frame are ignored by either side; of `params` they are an error, unless `client`
+ * with `{subscription, end: true, dropped}`. Where items were left out `{method: "dropped", params: {subscription, dropped}}` stands in their
+ * place; like the end's, its `dropped` is how many in all. Unknown members of a frame are ignored by either side; of `params` they are an error, unless `client`
  * says that the caller is of another version: then the response tells them as ignored. A long operation may say `{method: "progress", params: {id, text}}` before it answers.
  */
 
@@ -49,6 +50,7 @@ export type RpcNotification =
       readonly method: 'item';
       readonly params: { readonly subscription: number; readonly end: true; readonly dropped: number };
     }
+  | { readonly jsonrpc: '2.0'; readonly method: 'dropped'; readonly params: { readonly subscription: number; readonly dropped: number } }
   | { readonly jsonrpc: '2.0'; readonly method: 'progress'; readonly params: { readonly id: number; readonly text: string } };
 
 /** Splits a byte stream into lines. `push` returns whole lines; throws RangeError when one grows past `max` bytes. */

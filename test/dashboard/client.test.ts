@@ -124,6 +124,26 @@ test('items that come with the answer are not missed', async (t) => {
   assert.equal(logs.dropped, 3);
 });
 
+test('what the supervisor left out is counted when it says so, and once', async (t) => {
+  let end = (): void => undefined;
+  const { client } = await pair(t, {
+    logs: (peer) => {
+      peer.answer({ subscription: 5 });
+      const item = (line: string): void => peer.notify('item', { subscription: 5, item: { app: 'web', stream: 'out', line } });
+      item('one');
+      peer.notify('dropped', { subscription: 5, dropped: 3 });
+      item('five');
+      end = () => peer.notify('item', { subscription: 5, end: true, dropped: 4 });
+    },
+  });
+  const logs = client.logs({ app: 'web', follow: true });
+  assert.deepEqual([(await logs.next()).value?.line, (await logs.next()).value?.line], ['one', 'five']);
+  assert.equal(logs.dropped, 3);
+  end();
+  assert.equal((await logs.next()).done, true);
+  assert.equal(logs.dropped, 4);
+});
+
 test('leaving the loop unsubscribes', async (t) => {
   const { server, client } = await pair(t, {
     events: (peer) => {

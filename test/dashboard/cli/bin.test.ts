@@ -9,6 +9,7 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { test, type TestContext } from 'node:test';
 import { packageRoot } from '../../../native/index.ts';
+import { eventually } from '../../promises/eventually.ts';
 import { FakeSupervisor, type Peer } from '../fake-supervisor.ts';
 import type { DoctorView } from '../../../supervisor/protocol/operations.ts';
 import { app, describeView, list, stopView } from '../views.ts';
@@ -270,6 +271,24 @@ test('logs end with the last line, and say what was left out', async (t) => {
   assert.deepEqual(await run(server.home, ['logs']), { code: 0, stdout: 'web | ü \u001b[2J\n', stderr: left });
   assert.equal((await run(server.home, ['logs', 'web'])).stdout, 'ü \u001b[2J\n');
   assert.equal((await run(server.home, ['logs', 'web', '--json'])).stdout, '{"app":"web","stream":"out","line":"ü \\u001b[2J"}\n');
+});
+
+test('`logs -f` says on stderr how many lines are missing while it goes on', async (t) => {
+  const server = await fake(t, {
+    logs: (peer) => {
+      peer.answer({ subscription: 1 });
+      peer.notify('dropped', { subscription: 1, dropped: 2 });
+      peer.notify('item', { subscription: 1, item: { app: 'web', stream: 'out', line: 'three' } });
+    },
+  });
+  const child = start(server.home, ['logs', 'web', '-f']);
+  t.after(() => child.kill('SIGKILL'));
+  let [said, shown] = ['', ''];
+  child.stderr!.on('data', (piece) => (said += String(piece)));
+  child.stdout!.on('data', (piece) => (shown += String(piece)));
+  await eventually('the line', () => shown === 'three\n');
+  await eventually('how many are missing', () => said === '2 lines were left out: this terminal did not keep up.\n');
+  assert.equal(child.exitCode, null);
 });
 
 test('another user’s home, supervisor and script are refused, each by name', async (t) => {

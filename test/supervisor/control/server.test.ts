@@ -6,6 +6,7 @@ import { connect, createServer, type Socket } from 'node:net';
 import { test, type TestContext } from 'node:test';
 import { ControlConnection } from '../../../supervisor/control/connection.ts';
 import { ControlServer } from '../../../supervisor/control/server.ts';
+import { LineSplitter, RPC_LINE_BYTES_MAX } from '../../../supervisor/protocol/rpc.ts';
 import type { SupervisorCore } from '../../../supervisor/supervisor.ts';
 import { eventually, within } from '../../promises/eventually.ts';
 import { coreIn } from '../core.ts';
@@ -79,4 +80,44 @@ test('more of the last lines than may wait are all told to a client that reads s
   client.resume();
   const last = await eventually('the end', () => /\{[^\n]*"end":true[^\n]*\}/.exec(text)?.[0]);
   assert.deepEqual([JSON.parse(last).params.dropped, text.split('"line"').length - 1], [0, count]);
+});
+
+test('a follower that did not read is told how many are missing where they are missing, and goes on', async (t) => {
+  const core = coreIn(t);
+  const { client, served } = await conversation(t, core);
+  new ControlConnection(core, served, () => {}).begin();
+  client.pause();
+  client.write('{"jsonrpc":"2.0","id":1,"method":"events","params":{"last":0,"follow":true}}\n');
+  await eventually('the subscription', () => core.events.listenerCount('event') > 0);
+  const announce = (count: number): void => {
+    for (let i = 0; i < count; i++) core.events.announce({ type: 'supervisor.started', version: 'x'.repeat(200), pid: 1 });
+  };
+  const frames: { readonly method?: string; readonly params?: { readonly dropped?: number; readonly item?: { readonly seq: number } } }[] =
+    [];
+  const lines = new LineSplitter(RPC_LINE_BYTES_MAX);
+  client.on('data', (piece: Buffer) => frames.push(...lines.push(piece).map((line) => JSON.parse(line))));
+  const lastSeq = (): number => frames.at(-1)?.params?.item?.seq ?? 0;
+
+  announce(30_000);
+  client.resume();
+  await eventually('the last event', () => lastSeq() === 30_000);
+  announce(1);
+  await eventually('one more', () => lastSeq() === 30_001);
+  client.pause();
+  announce(30_000);
+  client.resume();
+  await eventually('the last event again', () => lastSeq() === 60_001);
+
+  let [next, dropped, notices] = [1, 0, 0];
+  for (const { method, params } of frames.slice(1)) {
+    if (method === 'dropped') {
+      assert.ok(params!.dropped! > dropped, 'a notice without a loss');
+      next += params!.dropped! - dropped;
+      dropped = params!.dropped!;
+      notices++;
+    } else {
+      assert.equal(params?.item?.seq, next++);
+    }
+  }
+  assert.ok(notices >= 2 && dropped > 10_000, `${notices} notices of ${dropped} events`);
 });
