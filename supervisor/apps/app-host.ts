@@ -21,6 +21,7 @@ import type { App } from './app.ts';
 import { AppGroup } from './app-group.ts';
 import { modeOf, workerOrder } from './hiring.ts';
 import { Lending } from './lending.ts';
+import { ProbeAim } from './probe-aim.ts';
 import { Trials } from './trials.ts';
 
 export class AppHost implements SlotHost {
@@ -29,6 +30,7 @@ export class AppHost implements SlotHost {
   readonly ownAddresses = new Set<string>();
   readonly lending: Lending;
   readonly trials: Trials;
+  readonly aim: ProbeAim;
   readonly group: AppGroup;
   readonly #app: App;
   /** Slots whose worker has listened, ever: what they run is a server, and none is ready before it listens. */
@@ -39,6 +41,7 @@ export class AppHost implements SlotHost {
     this.#app = app;
     this.lending = new Lending(app);
     this.trials = new Trials(app);
+    this.aim = new ProbeAim(app);
     this.group = new AppGroup(app);
     this.env = app.deps.env;
   }

@@ -26,7 +26,7 @@ export interface ReloadOutcome extends Outcome {
   readonly mode: 'overlap' | 'replace';
 }
 
-/** Runs what the record says; resolves when all of it is up. Throws COVET_ERR_APP_FAILED, COVET_ERR_APP_BUSY, COVET_ERR_STATE_WRITE, those of resolveLaunch. */
+/** Runs what the record says; resolves when all of it is up. Throws COVET_ERR_APP_FAILED, COVET_ERR_APP_PROBE, COVET_ERR_APP_BUSY, COVET_ERR_STATE_WRITE, those of resolveLaunch. */
 export async function start(app: App): Promise<void> {
   if (app.isPreparing || app.plan.phase !== 'stopped') require(app, 'refused', 'start');
   const { stops } = app;
@@ -165,6 +165,7 @@ async function prepare(app: App, { change, half, env: environment }: Preparation
     });
     return makeGeneration(app, record.generations.at(-1)!, logMark);
   } catch (error) {
+    app.host.aim.require(launch);
     if (app.live === null) await app.deps.registry.end(app.name, 'closed');
     throw error;
   } finally {

@@ -74,6 +74,11 @@ export const ERRORS = {
     message:
       '`{field}` of `{app}` needs a cgroup v2 tree that is delegated to covet-pm: {why}. `covet-pm doctor` says what to do; without `{field}` it starts.',
   },
+  COVET_ERR_APP_PROBE: {
+    exit: EXIT.failed,
+    message:
+      'Expected `listen` of `{app}` to have a TCP address by bpf, on which the kernel steers its `probe` to one worker of {program}, got {got}. Without `probe` it starts.',
+  },
   COVET_ERR_APP_SCRIPT: { exit: EXIT.failed, message: 'Cannot run {path}: {reason}.' },
   COVET_ERR_APP_FAILED: { exit: EXIT.failed, message: '`{app}` failed: {reason}' },
   COVET_ERR_APP_TYPESCRIPT: {

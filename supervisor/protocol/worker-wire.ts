@@ -150,7 +150,8 @@ export type LendReply =
 
 /**
  * Supervisor → worker, on the hand-off: one end of a SEQPACKET pair to a worker of the other generation. An old worker gets it as
- * `heir` before `drain`; the new one as `inherit`, any time after it is ready.
+ * `heir` before `drain`; the new one as `inherit`, any time after it is ready. With `inherit` the other end may be the supervisor's own, which hands
+ * over one connection to probe the worker.
  */
 export type PeerNotice = { readonly t: 'heir' } | { readonly t: 'inherit' };
 

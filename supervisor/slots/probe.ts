@@ -1,13 +1,32 @@
 /**
- * Asks one very worker over its app's own port: the kernel steers connections from a reserved loopback source port to that worker's socket
- * (listener.ts, SPINE 6), so that the answer is the new build's and not its neighbour's.
+ * Asks one very worker. The kernel steers connections from a reserved loopback source port to that worker's socket (listener.ts, SPINE 6), so
+ * that the answer is the new build's and not its neighbour's; where it cannot, a worker with a preload is handed the connection.
  */
-import { request } from 'node:http';
-import { loopbackOf, type Address } from '../listeners/address.ts';
+import { request, type RequestOptions } from 'node:http';
+import type { Socket } from 'node:net';
+import type { Env } from '../env.ts';
+import { loopbackOf, parseListen } from '../listeners/address.ts';
 import type { Half, Listener } from '../listeners/listener.ts';
 import type { AppConfig } from '../protocol/config.ts';
+import { injectConnection } from './injection.ts';
+import type { WorkerHandle } from './worker-handle.ts';
 
 type ProbeConfig = NonNullable<AppConfig['probe']>;
+
+/** A server of a worker's. */
+export interface ProbeTarget {
+  /** As its preload knows it. */
+  readonly key: string;
+  /** Null where the worker bound the address by itself. */
+  readonly listener: Listener | null;
+}
+
+export interface Probed {
+  readonly env: Env;
+  readonly worker: WorkerHandle;
+  readonly slot: number;
+  readonly half: Half;
+}
 
 /** Below ip_local_port_range (32768), so never the port of a real client of this host. */
 const PROBE_PORT_FIRST = 31_555;
@@ -15,32 +34,43 @@ const PROBE_PORTS = 40;
 let nextPort = 0;
 
 /** null when the worker answered as it should; else why not, in words. */
-export async function probeWorker(listener: Listener, slot: number, half: Half, probe: ProbeConfig): Promise<string | null> {
-  const { address } = listener;
-  if (address.kind !== 'tcp') return null; // a Unix path is one socket for all: it cannot be aimed
-  const port = PROBE_PORT_FIRST + (nextPort++ % PROBE_PORTS);
+export async function probeWorker(probed: Probed, target: ProbeTarget, probe: ProbeConfig): Promise<string | null> {
+  const { key, listener } = target;
+  const address = listener?.address ?? parseListen(key);
+  if (address?.kind !== 'tcp') return askInjected(probed, { key, host: null }, {}, probe);
+  const where = { host: loopbackOf(address).host, port: address.port };
   let outcome: string | null = null;
-  const steered = await listener.steered(slot, half, port, async () => {
-    outcome = await ask(address, port, probe);
+  const localPort = PROBE_PORT_FIRST + (nextPort++ % PROBE_PORTS);
+  const isSteered = await listener?.steered(probed.slot, probed.half, localPort, async () => {
+    // RST: no TIME_WAIT stands in the way of the next probe from this port.
+    outcome = await ask({ ...loopbackOf(address), port: address.port, localPort, agent: false }, probe, (socket) =>
+      socket.resetAndDestroy(),
+    );
   });
-  return steered ? outcome : null;
+  return isSteered === true ? outcome : askInjected(probed, { key, host: where.host }, where, probe);
 }
 
-function ask(address: Address & { kind: 'tcp' }, localPort: number, probe: ProbeConfig): Promise<string | null> {
+async function askInjected(
+  { env, worker }: Probed,
+  server: { readonly key: string; readonly host: string | null },
+  named: RequestOptions,
+  probe: ProbeConfig,
+): Promise<string | null> {
+  try {
+    const client = await injectConnection({ env, worker, ...server, withinMs: probe.timeoutMs });
+    return await ask({ ...named, createConnection: () => client }, probe, (socket) => socket.destroy());
+  } catch (error) {
+    return `GET ${probe.path}: ${(error as Error).message}`;
+  }
+}
+
+function ask(route: RequestOptions, probe: ProbeConfig, end: (socket: Socket) => void): Promise<string | null> {
   return new Promise((resolve) => {
-    const asked = request({
-      ...loopbackOf(address),
-      port: address.port,
-      path: probe.path,
-      localPort,
-      agent: false,
-      headers: { 'user-agent': 'covet-pm probe' },
-    });
+    const asked = request({ ...route, path: probe.path, headers: { 'user-agent': 'covet-pm probe' } });
     const timer = setTimeout(() => asked.destroy(new Error(`no answer within ${probe.timeoutMs} ms`)), probe.timeoutMs);
     const finish = (outcome: string | null): void => {
       clearTimeout(timer);
-      // RST: no TIME_WAIT stands in the way of the next probe from this port.
-      asked.socket?.resetAndDestroy();
+      if (asked.socket !== null) end(asked.socket);
       resolve(outcome);
     };
     asked.on('response', (response) => {

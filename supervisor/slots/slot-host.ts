@@ -4,6 +4,7 @@ import type { Listener } from '../listeners/listener.ts';
 import type { AppConfig } from '../protocol/config.ts';
 import type { SlotState } from '../protocol/states.ts';
 import type { LendReply, LendRequest } from '../protocol/worker-wire.ts';
+import type { ProbeTarget } from './probe.ts';
 import type { Slot } from './slot.ts';
 import type { WorkerEnd } from './worker-end.ts';
 import type { WorkerCallbacks, WorkerHandle } from './worker-handle.ts';
@@ -12,6 +13,8 @@ import type { WorkerCallbacks, WorkerHandle } from './worker-handle.ts';
 export interface SlotHost {
   readonly env: Env;
   readonly config: AppConfig;
+  /** Whether a probe can reach its worker alone, and where; null until it can be asked. */
+  readonly aim: { isPossible(slot: Slot): boolean; targetOf(slot: Slot): ProbeTarget | null };
   /** Makes the handle, registers it and starts it. */
   hire(slot: Slot, callbacks: WorkerCallbacks): WorkerHandle;
   lend(slot: Slot, request: LendRequest, reply: (reply: LendReply, fd?: number) => void): void;

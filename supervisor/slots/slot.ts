@@ -4,13 +4,13 @@
  */
 import { constants } from 'node:os';
 import type { Timer } from '../env.ts';
-import type { Half, Listener } from '../listeners/listener.ts';
+import type { Half } from '../listeners/listener.ts';
 import type { AppConfig } from '../protocol/config.ts';
 import type { SlotState } from '../protocol/states.ts';
 import type { SlotMemo } from '../state/memos.ts';
 import type { DrainCounts, WorkerMessage } from '../protocol/worker-wire.ts';
 import { drainWorker } from './drain.ts';
-import { probeWorker } from './probe.ts';
+import { probeWorker, type ProbeTarget } from './probe.ts';
 import { NO_HISTORY, type CrashHistory } from './restart-policy.ts';
 import type { SlotHost } from './slot-host.ts';
 import { hasProcess, stepSlot, type SlotEffect, type SlotEvent } from './slot-machine.ts';
@@ -37,6 +37,8 @@ export class Slot {
   /** The app was ready before covet-init had told that it runs. */
   #saidReady = false;
   #lastProbe = '';
+  /** Addresses that its worker bound by itself and listens on. */
+  readonly ownAddresses = new Set<string>();
   /** What the app handles, as its preload tells; a program without one is taken to handle SIGTERM. */
   #signals = { sigterm: true, sigint: false };
   #hasChannel = false;
@@ -138,6 +140,7 @@ export class Slot {
     this.#saidReady = false;
     this.#lastProbe = '';
     this.#isProbing = false;
+    this.ownAddresses.clear();
     this.#hasChannel = false;
     this.#signals = { sigterm: true, sigint: false };
     this.readyAtMs = null;
@@ -202,10 +205,12 @@ export class Slot {
         if (message.ready && this.#host.config.readiness === 'signal') this.#maybeReady();
         return;
       case 'listening':
+        if (message.own === true) this.ownAddresses.add(message.listener);
         this.#host.onListening(this, message.listener, message.own === true);
-        if (this.#host.config.readiness !== 'signal') this.#maybeReady();
+        if (this.#host.config.readiness !== 'signal' || this.#saidReady) this.#maybeReady();
         return;
       case 'closed':
+        this.ownAddresses.delete(message.listener);
         return this.#host.onClosed(this, message.listener);
       case 'loaded':
         return this.#countLife();
@@ -232,24 +237,25 @@ export class Slot {
   #maybeReady(): void {
     this.#saidReady = true;
     const { probe } = this.#host.config;
-    const listeners = this.#host.listenersOf(this);
     if (this.#state !== 'booting' || this.#isProbing) return;
-    if (probe === undefined || listeners.length === 0) return this.dispatch({ type: 'ready' });
-    // HTTP is not asked of a datagram socket: the server is yet to listen.
-    const listener = listeners.find(({ address }) => address.kind !== 'udp');
-    if (listener === undefined) return;
+    if (probe === undefined || !this.#host.aim.isPossible(this)) return this.dispatch({ type: 'ready' });
+    const target = this.#host.aim.targetOf(this);
+    this.#lastProbe = `it has no server that could answer GET ${probe.path}`;
+    if (target === null) return;
     this.#isProbing = true;
-    void this.#probe(listener, probe, 0);
+    void this.#probe(target, probe, 0);
   }
 
-  async #probe(listener: Listener, probe: NonNullable<AppConfig['probe']>, passed: number): Promise<void> {
+  async #probe(target: ProbeTarget, probe: NonNullable<AppConfig['probe']>, passed: number): Promise<void> {
     const worker = this.#worker;
-    const problem = await probeWorker(listener, this.index, this.half, probe);
+    if (worker === null) return;
+    const { env } = this.#host;
+    const problem = await probeWorker({ env, worker, slot: this.index, half: this.half }, target, probe);
     if (this.#state !== 'booting' || this.#worker !== worker) return;
     this.#lastProbe = problem ?? '';
     if (problem === null && passed + 1 >= probe.consecutive) return this.dispatch({ type: 'ready' });
     const next = problem === null ? passed + 1 : 0;
-    this.#host.env.after(PROBE_AGAIN_MS, () => void this.#probe(listener, probe, next));
+    env.after(PROBE_AGAIN_MS, () => void this.#probe(target, probe, next));
   }
 
   async #drain(): Promise<void> {
