@@ -90,8 +90,9 @@ export class App {
   }
 
   get status(): AppStatus {
-    const ready = [...(this.live?.slots.values() ?? [])].filter((slot) => slot.state === 'ready').length;
-    return statusOf({ plan: this.plan, ready, isDegraded: this.degraded.untilMs !== null });
+    const { plan, live } = this;
+    const ready = [...(live?.slots.values() ?? [])].filter((slot) => slot.state === 'ready').length;
+    return statusOf({ plan, ready, wanted: live?.size ?? 0, isDegraded: this.degraded.untilMs !== null });
   }
 
   /** Old and new at once where the sockets are lent; else one at a time. */

@@ -14,7 +14,8 @@ export type Plan =
   | { readonly phase: 'stopped'; readonly failed: string | null }
   | { readonly phase: 'starting'; readonly live: number }
   | { readonly phase: 'running'; readonly live: number }
-  | { readonly phase: 'reloading'; readonly live: number; readonly candidate: number }
+  /** `exhausted`: a slot of the live generation used its budget up meanwhile, and why. The new generation would be the cure; without it the app is failed. */
+  | { readonly phase: 'reloading'; readonly live: number; readonly candidate: number; readonly exhausted: string | null }
   | { readonly phase: 'settling'; readonly live: number; readonly retired: number }
   | { readonly phase: 'stopping'; readonly then: 'stopped' | 'deleted' | 'failed'; readonly failed: string | null };
 
@@ -87,8 +88,12 @@ const restartSlot = (event: { readonly reason: string }): PlanEffect => ({ type:
 const end = (reason: string): PlanEffect[] => [answer('start', reason), answer('reload', reason), { type: 'drainAll' }];
 const ENDED = 'it was stopped meanwhile';
 
-const failReload = (plan: Of<'reloading'>, reason: string): PlanStep =>
-  done({ phase: 'running', live: plan.live }, { type: 'killGeneration', generation: plan.candidate }, answer('reload', reason));
+/** What the old generation is left as is what it would be without the reload. */
+const failReload = (plan: Of<'reloading'>, reason: string): PlanStep => {
+  const undo: PlanEffect[] = [{ type: 'killGeneration', generation: plan.candidate }, answer('reload', reason)];
+  if (plan.exhausted === null) return done({ phase: 'running', live: plan.live }, ...undo);
+  return done(stopping('failed', plan.exhausted), ...undo, ...end(plan.exhausted));
+};
 
 /** A scale is told; what is wanted stays, and so does the plan. */
 const notGrown = (plan: Plan, event: { readonly reason: string }): PlanStep => done(plan, answer('start', event.reason));
@@ -128,7 +133,10 @@ export const PLAN_TABLE: Table = {
     stop: () => done(stopping('stopped'), ...end(ENDED)),
     delete: () => done(stopping('deleted'), ...end(ENDED)),
     reload: (plan, event) =>
-      done({ phase: 'reloading', live: plan.live, candidate: event.generation }, { type: 'startGeneration', generation: event.generation }),
+      done(
+        { phase: 'reloading', live: plan.live, candidate: event.generation, exhausted: null },
+        { type: 'startGeneration', generation: event.generation },
+      ),
     scale: (plan) => done(plan, { type: 'resize' }),
     automatic: (plan) => done(plan),
     crash: (plan, event) => done(plan, restartSlot(event)),
@@ -147,7 +155,8 @@ export const PLAN_TABLE: Table = {
     automatic: putOff,
     // Only the old generation's workers are restarted; a new one that crashes is a bad build.
     crash: (plan, event) => (event.of === plan.candidate ? failReload(plan, event.reason) : done(plan, restartSlot(event))),
-    exhausted: (plan, event) => (event.of === plan.candidate ? failReload(plan, event.reason) : done(plan)),
+    exhausted: (plan, event) =>
+      event.of === plan.candidate ? failReload(plan, event.reason) : done({ ...plan, exhausted: plan.exhausted ?? event.reason }),
     spent: notGrown,
     up: (plan) => done(plan, { type: 'flip', to: plan.candidate }),
     reloadFailed: (plan, event) => failReload(plan, event.reason),

@@ -8,18 +8,20 @@ export interface StatusFacts {
   readonly plan: Plan;
   /** Ready workers of the live generation. */
   readonly ready: number;
+  /** Workers that it is to have. */
+  readonly wanted: number;
   /** Said once by the restart policy, until the crashes leave its window. */
   readonly isDegraded: boolean;
 }
 
-export function statusOf({ plan, ready, isDegraded }: StatusFacts): AppStatus {
+export function statusOf({ plan, ready, wanted, isDegraded }: StatusFacts): AppStatus {
   switch (plan.phase) {
     case 'stopped':
       return plan.failed === null ? 'stopped' : 'failed';
     case 'starting':
       return 'starting';
     case 'running':
-      return isDegraded || ready === 0 ? 'degraded' : 'online';
+      return isDegraded || ready < wanted ? 'degraded' : 'online';
     case 'reloading':
     case 'settling':
       return 'reloading';

@@ -73,12 +73,20 @@ export async function reload(app: App, env: Readonly<Record<string, string>> | n
     await answered;
   } catch (error) {
     if (error instanceof PlanRefusal) app.deps.events.announce({ type: 'reload.failed', app: app.name, generation, reason: error.message });
-    if (app.isEnding) throw new CovetError('COVET_ERR_RELOAD_ENDED', { app: app.name, by: 'a stop' });
-    return failedAs(app, error, 'COVET_ERR_RELOAD_FAILED', { generation }, logMark);
+    const rest = whatRuns(app, mode);
+    if (rest === null) throw new CovetError('COVET_ERR_RELOAD_ENDED', { app: app.name, by: 'a stop' });
+    return failedAs(app, error, 'COVET_ERR_RELOAD_FAILED', { generation, rest }, logMark);
   }
   const durationMs = Math.round(app.deps.env.nowMs() - startedMs);
   app.deps.events.announce({ type: 'reload.finished', app: app.name, generation, durationMs });
   return { ...app.outcome, generation, durationMs, mode };
+}
+
+/** After a reload that failed, as a sentence; null when the app was stopped. */
+function whatRuns({ plan, name }: App, mode: ReloadOutcome['mode']): string | null {
+  if (plan.phase === 'stopped' || plan.phase === 'stopping')
+    return plan.failed === null ? null : `\`${name}\` itself has failed meanwhile: ${plan.failed}. \`covet-pm start ${name}\` starts it.`;
+  return mode === 'overlap' ? 'The old workers serve on.' : 'The old build starts again in each slot that was given up for the new one.';
 }
 
 /** Resolves when every worker is gone. `delete` also forgets the app; `kill` leaves what is wanted as it is. */
@@ -157,6 +165,7 @@ async function prepare(app: App, { change, half, env: environment }: Preparation
     app.host.lending.lastRefusal = null;
     const logMark = await logs.mark(app.name, 'err');
     if (app.live === null) await app.host.lending.openConfigured(half);
+    app.host.aim.require(launch);
     const record = await app.save((known) => {
       const number = known.lastGeneration + 1;
       const changed = { ...known, ...change(known), lastGeneration: number };
@@ -165,7 +174,6 @@ async function prepare(app: App, { change, half, env: environment }: Preparation
     });
     return makeGeneration(app, record.generations.at(-1)!, logMark);
   } catch (error) {
-    app.host.aim.require(launch);
     if (app.live === null) await app.deps.registry.end(app.name, 'closed');
     throw error;
   } finally {

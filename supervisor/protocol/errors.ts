@@ -88,7 +88,7 @@ export const ERRORS = {
   },
   COVET_ERR_RELOAD_FAILED: {
     exit: EXIT.failed,
-    message: 'Reload of `{app}` to generation {generation} failed: {reason} The old workers serve on.',
+    message: 'Reload of `{app}` to generation {generation} failed: {reason} {rest}',
   },
   COVET_ERR_RELOAD_ENDED: { exit: EXIT.failed, message: 'Reload of `{app}` ended by {by}.' },
   COVET_ERR_STATE_WRITE: { exit: EXIT.failed, message: 'Could not save {path}: {reason}. Nothing was changed.' },

@@ -69,6 +69,22 @@ describe('workers that crash for ever', () => {
     assert.deepEqual(await served.home.pids(), before);
   });
 
+  test('an old worker that uses its restarts up during a reload is not forgotten when the reload fails', async (t) => {
+    const restart = { max: 1, delayMs: 10, delayMaxMs: 10 };
+    const served = await Served.start(t, { app: 'http.cjs', config: { readyTimeoutMs: 10_000, restart } });
+    const events = await served.home.events();
+    const isOld = (event: { slot: number; generation: number }): boolean => event.slot === 0 && event.generation === 1;
+    served.deployment.release('r2', 'never-listens.cjs');
+    const reload = served.home.covet('reload', 'web');
+    const started = await events.waitFor('reload.started');
+    process.kill((await served.home.pids())[0]!, 'SIGKILL');
+    const again = await events.waitFor('slot.changed', (event) => isOld(event) && event.to === 'ready' && event.seq > started.seq);
+    process.kill(again.pid, 'SIGKILL');
+    await events.waitFor('slot.changed', (event) => isOld(event) && event.to === 'failed');
+    await assertFails(reload, /not ready within 10000 ms.* `web` itself has failed meanwhile: .*more than 1 crashes/);
+    await eventually('the app to be failed', async () => (await served.home.app()).status === 'failed');
+  });
+
   test('scale to workers that are never ready fails when they could have been', async (t) => {
     // Two crashes of a slot that is not ready in time take longer than scale waits.
     const limits = { minHealthyMs: 200, readyTimeoutMs: 6_000, drainTimeoutMs: 1_000, killTimeoutMs: 1_000, startConcurrency: 3 };

@@ -48,6 +48,17 @@ describe('crash of a worker', () => {
     }
   });
 
+  test('the app is degraded while a worker is missing, and online with its successor', async (t) => {
+    const { home } = await Served.start(t, { app: 'http.cjs' });
+    const events = await home.events();
+    process.kill((await home.pids())[1]!, 'SIGKILL');
+    const degraded = await events.waitFor('app.changed', (event) => event.to === 'degraded');
+    assert.deepEqual([degraded.from, degraded.reason], ['online', 'slot 1 is exited']);
+    const online = await events.waitFor('app.changed', (event) => event.to === 'online' && event.seq > degraded.seq);
+    assert.deepEqual([online.from, online.reason], ['degraded', 'slot 1 is ready']);
+    assert.equal(events.of('app.degraded').length, 0, 'one crash is no alarm');
+  });
+
   test('of a blocked worker that is killed, the one accepted request is lost and none of the queued', async (t) => {
     const served = await Served.start(t, { app: 'blocks-loop.cjs', config: { instances: 1 } });
     const client = await served.home.client();

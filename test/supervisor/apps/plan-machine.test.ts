@@ -8,7 +8,7 @@ const PLANS: Record<Plan['phase'], Plan> = {
   stopped: { phase: 'stopped', failed: null },
   starting: { phase: 'starting', live: 1 },
   running: { phase: 'running', live: 1 },
-  reloading: { phase: 'reloading', live: 1, candidate: 2 },
+  reloading: { phase: 'reloading', live: 1, candidate: 2, exhausted: null },
   settling: { phase: 'settling', live: 2, retired: 1 },
   stopping: { phase: 'stopping', then: 'stopped', failed: null },
 };
@@ -56,6 +56,11 @@ const ROWS: Record<string, Row> = {
     verdicts: { stopped: 'ignored', starting: 'ignored', running: 'done', reloading: 'done', settling: 'done', stopping: 'ignored' },
     phases: { starting: 'starting', running: 'running', reloading: 'reloading', settling: 'settling', stopping: 'stopping' },
   },
+  'a slot of the old generation that used its budget up': {
+    event: { type: 'exhausted', of: 1, reason: 'x' },
+    verdicts: { starting: 'done', running: 'done', reloading: 'done', settling: 'ignored', stopping: 'ignored' },
+    phases: { starting: 'stopping', running: 'stopping', reloading: 'reloading', settling: 'settling', stopping: 'stopping' },
+  },
   'crash of a new worker': {
     event: { type: 'crash', of: 2, reason: 'x' },
     verdicts: { reloading: 'done', settling: 'done', stopping: 'ignored' },
@@ -80,6 +85,20 @@ test('a reload that fails kills the new generation and leaves the old one servin
     { type: 'killGeneration', generation: 2 },
     { type: 'answer', to: 'reload', error: 'no' },
   ]);
+});
+
+test('a slot that used its budget up while a reload was under way is not forgotten when that fails, and is when it succeeds', () => {
+  const { plan } = stepPlan(PLANS.reloading, { type: 'exhausted', of: 1, reason: 'worker 0 crashed' });
+  const failed = stepPlan(plan, { type: 'reloadFailed', reason: 'no' });
+  assert.deepEqual(failed.plan, { phase: 'stopping', then: 'failed', failed: 'worker 0 crashed' });
+  assert.deepEqual(failed.effects, [
+    { type: 'killGeneration', generation: 2 },
+    { type: 'answer', to: 'reload', error: 'no' },
+    { type: 'answer', to: 'start', error: 'worker 0 crashed' },
+    { type: 'answer', to: 'reload', error: 'worker 0 crashed' },
+    { type: 'drainAll' },
+  ]);
+  assert.deepEqual(stepPlan(plan, { type: 'flipped' }).plan, PLANS.settling);
 });
 
 test('a slot that does not hold is told to whoever waits for a scale, and changes nothing else', () => {
@@ -116,13 +135,14 @@ function randomEvent(random: () => number, next: () => number): PlanEvent {
   return events[Math.floor(random() * events.length)]!();
 }
 
-test('random interleavings: each operation is answered once, no generation comes back, refusals change nothing', () => {
+test('random interleavings: each operation is answered once, no generation comes back, none that used a budget up is left to run, refusals change nothing', () => {
   const seed = testSeed();
   const random = seededRandom(seed);
   for (let walk = 0; walk < 2_000; walk++) {
     let plan: Plan = PLANS.stopped;
     let number = 0;
     const retired = new Set<number>();
+    const usedUp = new Set<number>();
     const open = { start: 0, reload: 0, stop: 0 };
     for (let i = 0; i < 60; i++) {
       const event = randomEvent(random, () => ++number);
@@ -139,7 +159,9 @@ test('random interleavings: each operation is answered once, no generation comes
       for (const effect of step.effects) if (effect.type === 'answer') open[effect.to] = 0;
       for (const generation of generationsOf(step.plan)) assert.ok(!retired.has(generation), `${at}: generation ${generation} is back`);
       for (const generation of generationsOf(plan)) if (!generationsOf(step.plan).includes(generation)) retired.add(generation);
+      if (event.type === 'exhausted' && 'live' in plan && plan.live === event.of) usedUp.add(event.of);
       plan = step.plan;
+      if (plan.phase === 'running') assert.ok(!usedUp.has(plan.live), `${at}: generation ${plan.live} runs on without a slot`);
       assert.equal(
         open.reload === 1,
         plan.phase === 'reloading' || (plan.phase === 'settling' && open.reload === 1),
