@@ -66,6 +66,8 @@ describe('probes', () => {
       const result = await home.covet('reload', 'web');
       assert.equal(result.code, 1, `${said(result)}\n${await home.history()}`);
       assert.match(result.stderr, /GET \/healthz answered 500/);
+      const given = 'The old build starts again in each slot that was given up for the new one.';
+      assert.ok(result.stderr.endsWith(` ${app === 'port-plus-instance.cjs' ? given : 'The old workers serve on.'}\n`), result.stderr);
       assert.equal((await home.pids())[1], before);
       deployment.release('r3', app, app === 'unix-listener.cjs' ? undefined : LOOKS.replace('WHERE', where));
       const good = await home.covet('reload', 'web');
