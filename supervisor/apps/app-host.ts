@@ -20,6 +20,7 @@ import type { SlotMemo } from '../state/memos.ts';
 import type { App } from './app.ts';
 import { AppGroup } from './app-group.ts';
 import { modeOf, workerOrder } from './hiring.ts';
+import { LeftListeners } from './left-listeners.ts';
 import { Lending } from './lending.ts';
 import { ProbeAim } from './probe-aim.ts';
 import { Trials } from './trials.ts';
@@ -31,6 +32,7 @@ export class AppHost implements SlotHost {
   readonly lending: Lending;
   readonly trials: Trials;
   readonly aim: ProbeAim;
+  readonly left: LeftListeners;
   readonly group: AppGroup;
   readonly #app: App;
   /** Slots whose worker has listened, ever: what they run is a server, and none is ready before it listens. */
@@ -42,6 +44,7 @@ export class AppHost implements SlotHost {
     this.lending = new Lending(app);
     this.trials = new Trials(app);
     this.aim = new ProbeAim(app);
+    this.left = new LeftListeners(app);
     this.group = new AppGroup(app);
     this.env = app.deps.env;
   }
@@ -272,6 +275,7 @@ export class AppHost implements SlotHost {
   /** The app stopped: what its workers bound themselves is known anew at the next start. */
   reset(): void {
     this.ownAddresses.clear();
+    this.left.forget();
     this.#app.degraded.reset();
   }
 

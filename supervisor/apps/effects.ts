@@ -1,4 +1,5 @@
 /** Carries the plan's effects out (plan-machine.ts): what starts, flips, drains, ends, and who is told. */
+import { isDeepStrictEqual } from 'node:util';
 import type { Slot } from '../slots/slot.ts';
 import type { App } from './app.ts';
 import { flip } from './flip.ts';
@@ -57,6 +58,7 @@ export class Effects {
     const live = this.#app.generations.get(plan.live)!;
     if (this.#app.reloadMode === 'overlap') {
       generation.coverage = coverageOf(this.#app.deps.registry.of(this.#app.name), plan.live);
+      generation.mayMove = !isDeepStrictEqual(live.env, generation.env);
       return generation.fill();
     }
     this.replacement = new Replacement(live, generation, this.#app.config.minHealthyMs, this.#app.deps.env, () => {
@@ -70,6 +72,7 @@ export class Effects {
     const generation = this.#app.generations.get(number);
     this.replacement?.abandon();
     this.replacement = null;
+    if (generation !== undefined) this.#app.host.left.drop(generation);
     generation?.kill('the reload failed');
     for (const listener of this.#app.deps.registry.of(this.#app.name)) listener.forgetGeneration(number);
     this.#app.dropEmptyGenerations();
@@ -90,10 +93,13 @@ export class Effects {
 
   /** Called as often as one may be the last that accepted. */
   closeWhenDeaf(): void {
-    if (this.#app.plan.phase !== 'stopping') return;
-    const slots = [...this.#app.generations.values()].flatMap((generation) => [...generation.slots.values()]);
+    const { plan, generations, deps, name, host } = this.#app;
+    if (plan.phase !== 'stopping' && plan.phase !== 'settling') return;
+    const leaving = [...generations.values()].filter(({ number }) => plan.phase === 'stopping' || number === plan.retired);
     const accepts = ({ state, isAccepting }: Slot): boolean => state === 'ready' || (state === 'draining' && isAccepting);
-    if (!slots.some(accepts)) void this.#app.deps.registry.end(this.#app.name, 'closed');
+    if (leaving.some(({ slots }) => [...slots.values()].some(accepts))) return;
+    if (plan.phase === 'stopping') void deps.registry.end(name, 'closed');
+    else host.left.close();
   }
 
   /** Called as often as one may be the last. */

@@ -20,8 +20,10 @@ export async function flip(app: App, to: number): Promise<void> {
   const candidate = app.generations.get(to);
   if (plan.phase !== 'reloading' || plan.candidate !== to || candidate === undefined) return takeBack(app);
   const { env, events, registry } = app.deps;
+  app.host.left.leave(candidate);
   if (!env.faults.has('no-flip')) {
     for (const listener of registry.of(app.name)) {
+      if (app.host.left.has(listener)) continue;
       listener.flip(candidate.half);
       const half = candidate.half === 0 ? 'A' : 'B';
       events.announce({ type: 'listener.flipped', app: app.name, listener: listener.key, generation: to, half });

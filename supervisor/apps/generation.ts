@@ -1,6 +1,7 @@
 /**
  * One generation of an app: what it runs, on which half, and its slots. Starts its workers a few at a time, and knows when all of it is
- * up: every worker ready, steady for `minHealthyMs`, and every listener that the generation before it served taken by as many workers.
+ * up: every worker ready, steady for `minHealthyMs`, and every listener that the generation before it served taken by as many workers, or, when
+ * its environment is another, as many listeners.
  */
 import type { Env, Timer } from '../env.ts';
 import type { Half, Listener } from '../listeners/listener.ts';
@@ -39,6 +40,8 @@ export class Generation {
   readonly slots = new Map<number, Slot>();
   /** What the generation before it served; set for a reload. */
   coverage: Coverage = new Map();
+  /** Its environment is another: each address may have another in its place. */
+  mayMove = false;
   readonly #env: Env;
   readonly #host: SlotHost;
   readonly #startConcurrency: number;
@@ -139,10 +142,15 @@ export class Generation {
   }
 
   #uncovered(listeners: readonly Listener[]): string | null {
+    const moved = this.mayMove ? listeners.filter(({ key }) => !this.coverage.has(key)) : [];
+    const instead = moved.map((listener) => listener.listeners(this.number).size);
     for (const [key, before] of this.coverage) {
       const wanted = Math.min(before, this.#size);
       const got = listeners.find((listener) => listener.key === key)?.listeners(this.number).size ?? 0;
-      if (got < wanted) return `${got} of ${wanted} workers listen on ${key}`;
+      if (got >= wanted) continue;
+      const replaced = instead.findIndex((count) => count >= wanted);
+      if (replaced === -1) return `${got} of ${wanted} workers listen on ${key}${this.mayMove ? ', or elsewhere instead' : ''}`;
+      instead.splice(replaced, 1);
     }
     return null;
   }

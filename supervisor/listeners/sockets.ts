@@ -163,6 +163,7 @@ export class Sockets {
 
   /** No connection begins from now on, until all is closed; what shakes hands already goes on. False where that cannot be done. */
   async deafen(): Promise<boolean> {
+    if (this.#plug !== null) return true;
     if (this.#guard === null || this.#chosen.length === 0 || this.address.kind !== 'tcp') return false;
     const { fd, index } = this.#guard;
     this.#watch?.close();

@@ -19,6 +19,8 @@ export interface DrainOrder {
   readonly half: Half;
   readonly heir: WorkerHandle | null;
   readonly mustStopAccepting: boolean;
+  /** Listeners that nobody will serve: it stops accepting there in any case. */
+  readonly left: { has(listener: Listener): boolean };
   /** Of a stop: resolves when all workers have emptied their queues, and no connection comes into them any more. */
   readonly allEmptied: Promise<void>;
   /** Resolves when the worker said `drained`, or with null when it ended. */
@@ -40,7 +42,7 @@ export async function drainWorker(order: DrainOrder): Promise<DrainCounts | null
     idleGraceMs: config.idleGraceMs ?? null,
     handOver: config.handOver && order.heir !== null,
     stopAccepting: order.listeners
-      .filter((listener) => order.mustStopAccepting || listener.isPassedOn(order.slot))
+      .filter((listener) => order.mustStopAccepting || order.left.has(listener) || listener.isPassedOn(order.slot))
       .map((listener) => listener.key),
   });
   // After `drain`, which sees to it that an app which closes its server now cuts nobody.

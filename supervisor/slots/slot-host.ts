@@ -44,6 +44,8 @@ export interface SlotHost {
   mustStopAccepting(slot: Slot): boolean;
   /** Of a stop that is under way (drain.ts); else resolved. */
   readonly allEmptied: Promise<void>;
+  /** Listeners that close once its worker has stopped accepting. */
+  readonly left: { has(listener: Listener): boolean };
   /** Its worker accepts no more. */
   onDeaf(slot: Slot): void;
 }

@@ -273,6 +273,7 @@ export class Slot {
       half: this.half,
       heir: config.handOver && !env.faults.has('no-hand-over') ? this.#host.heirOf(this) : null,
       mustStopAccepting: this.#host.mustStopAccepting(this),
+      left: this.#host.left,
       allEmptied: this.#host.allEmptied,
       drained,
     });
