@@ -137,7 +137,13 @@ test('a reading is asked once more where the supervisor dies over it, a change i
 
 test('a failed operation is a sentence and exit 1; with --json an object on stdout', async (t) => {
   const server = await fake(t, {
-    reload: (peer) => peer.refuse('COVET_ERR_RELOAD_FAILED', { app: 'web', generation: 4, reason: 'slot 0 exited with 1.' }),
+    reload: (peer) =>
+      peer.refuse('COVET_ERR_RELOAD_FAILED', {
+        app: 'web',
+        generation: 4,
+        reason: 'slot 0 exited with 1.',
+        rest: 'The old workers serve on.',
+      }),
   });
   const sentence = 'Reload of `web` to generation 4 failed: slot 0 exited with 1. The old workers serve on.';
   assert.deepEqual(await run(server.home, ['reload', 'web']), { code: 1, stdout: '', stderr: `error ${sentence}\n` });
