@@ -35,8 +35,13 @@ const READY_FD = 3;
 const ENV_PASSED =
   /^(PATH|HOME|USER|LOGNAME|LANG|LC_\w+|TZ|TMPDIR|XDG_\w+|COVET_\w+|(RUNTIME|STATE|LOGS)_DIRECTORY|ASAN_OPTIONS|UBSAN_OPTIONS)$/;
 
+export interface EnsureOptions extends Pick<ConnectOptions, 'onOther'> {
+  /** Before one is started, with the CPUs that it will be allowed: throws what speaks against it. */
+  readonly beforeStart?: (cpus: readonly number[]) => void;
+}
+
 /** A connection to the supervisor, which is started if need be. Throws COVET_ERR_SUPERVISOR_START, COVET_ERR_HOME_*, COVET_ERR_NATIVE_MISSING. */
-export async function ensureSupervisor({ onOther }: Pick<ConnectOptions, 'onOther'> = {}): Promise<Client> {
+export async function ensureSupervisor({ onOther, beforeStart }: EnsureOptions = {}): Promise<Client> {
   const paths = callerPaths();
   const until = performance.now() + START_DEADLINE_MS;
   for (;;) {
@@ -47,6 +52,7 @@ export async function ensureSupervisor({ onOther }: Pick<ConnectOptions, 'onOthe
       systemctl(unit.scope, 'start', unit.name);
       return connect({ onOther });
     }
+    beforeStart?.(nativePart(native).affinity(0));
     prepareHome(paths);
     const word = await withVersions(paths, () => firstWord(paths));
     if (word === 'ready') return connect({ onOther });

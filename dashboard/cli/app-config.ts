@@ -4,6 +4,7 @@
  */
 import { accessSync, constants, readFileSync, realpathSync, statSync } from 'node:fs';
 import { basename, extname, isAbsolute, resolve } from 'node:path';
+import { checkConflicts } from '../../supervisor/protocol/config-conflicts.ts';
 import type { AppConfig } from '../../supervisor/protocol/config.ts';
 import { CovetError } from '../../supervisor/protocol/errors.ts';
 import { APP_FLAGS, setField } from './app-flags.ts';
@@ -37,6 +38,8 @@ export function appConfig(options: AppOptions, callerCwd: string): AppConfig {
   input['cwd'] = pathFrom(callerCwd, typeof input['cwd'] === 'string' ? input['cwd'] : '.');
   if (typeof script === 'string') input['name'] ??= defaultName(script);
   const config = checkConfig(input);
+  // A supervisor that is started from here is the caller's own.
+  checkConflicts(config, process.getuid!());
   checkFolder(config.cwd);
   return { ...config, script: checkedScript(config) };
 }

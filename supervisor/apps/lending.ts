@@ -4,7 +4,7 @@
  */
 import { InitError } from '../init/init-client.ts';
 import type { HeldGroup } from '../init/held.ts';
-import { addressKey, askedAddress, parseListen, type Address } from '../listeners/address.ts';
+import { addressKey, askedAddress, parseListen, type Address } from '../protocol/address.ts';
 import { readGroup } from '../listeners/sockets.ts';
 import { Listener, type Half } from '../listeners/listener.ts';
 import { judge, type Refusal } from '../listeners/registry.ts';

@@ -2,6 +2,7 @@
  * How many workers `max` is, and which CPUs worker i gets. Pure, from what the host grants: affinity, CPU quota (cgroup v1 and v2).
  * DESIGN §4's rules; a topology with NUMA nodes and SMT comes with the planner of a later release.
  */
+import { missingCpus } from '../protocol/config-conflicts.ts';
 import type { AppConfig } from '../protocol/config.ts';
 
 export interface CpuGrant {
@@ -29,7 +30,7 @@ export function planPins(pin: AppConfig['pin'], instances: number, grant: CpuGra
   const over = (cpus: readonly number[], why: string): PinPlan => ({ on: true, why, cpusOf: (slot) => [cpus[slot % cpus.length]!] });
   if (Array.isArray(pin)) {
     // A start refuses such a list; the host may have given fewer CPUs since. Workers doubled up on those left would be slower than unpinned.
-    return pin.length === 0 || missingCpus(pin, grant).length > 0
+    return pin.length === 0 || missingCpus(pin, grant.allowed).length > 0
       ? off(`the config lists CPUs ${pin.join(',')}, allowed here are ${grant.allowed.join(',')}`)
       : over(pin, 'the config lists the CPUs');
   }
@@ -41,11 +42,6 @@ export function planPins(pin: AppConfig['pin'], instances: number, grant: CpuGra
     return off(`a CPU quota of ${grant.quota} lies below the ${grant.allowed.length} CPUs`);
   if (otherPinnedApp !== null) return off(`\`${otherPinnedApp}\` is pinned to the same CPUs`);
   return over(grant.allowed, 'auto: a CPU for each worker');
-}
-
-/** Which CPUs of a config's list may not be used here. */
-export function missingCpus(pin: AppConfig['pin'], { allowed }: CpuGrant): readonly number[] {
-  return Array.isArray(pin) ? pin.filter((cpu) => !allowed.includes(cpu)) : [];
 }
 
 /** The quota in CPUs from the text of cpu.max (v2), or of cpu.cfs_quota_us and cpu.cfs_period_us joined by a space (v1). */

@@ -11,7 +11,7 @@ import type { InitClient } from '../init/init-client.ts';
 import type { StateRecord } from '../init/state.ts';
 import type { ListenerView } from '../protocol/operations.ts';
 import type { ListenerCondition } from '../protocol/states.ts';
-import { addressKey, DISPATCH_UNOPENED, type Address } from './address.ts';
+import { addressKey, DISPATCH_UNOPENED, type Address } from '../protocol/address.ts';
 import { Attendance } from './attendance.ts';
 import type { ListenerOwner } from './listener-owner.ts';
 import { queuesEmptied } from './queue-look.ts';

@@ -5,7 +5,7 @@
  */
 import { connect, type Socket } from 'node:net';
 import type { Env } from '../env.ts';
-import { loopbackOf, type Address } from './address.ts';
+import { loopbackOf, type Address } from '../protocol/address.ts';
 
 /** Beside the ports of probes (slots/probe.ts), and below ip_local_port_range as well. */
 const PORT_FIRST = 31_600;

@@ -4,7 +4,7 @@
  */
 import { readFileSync } from 'node:fs';
 import { LISTENERS_MAX } from '../protocol/units.ts';
-import { addressKey, overlaps, type Address } from './address.ts';
+import { addressKey, overlaps, type Address } from '../protocol/address.ts';
 import type { Listener } from './listener.ts';
 
 export interface Refusal {

@@ -10,7 +10,7 @@ import type { HeldGroup } from '../init/held.ts';
 import type { InitClient } from '../init/init-client.ts';
 import { groupKey, readGroupKey } from '../init/keys.ts';
 import type { StateRecord } from '../init/state.ts';
-import type { Address } from './address.ts';
+import type { Address } from '../protocol/address.ts';
 import { Guard } from './guard.ts';
 import { plugGuard } from './plug.ts';
 

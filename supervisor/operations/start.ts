@@ -4,11 +4,9 @@ import { appEnv } from '../apps/caller-env.ts';
 import type { App } from '../apps/app.ts';
 import { resolveLaunch } from '../apps/launch.ts';
 import { start } from '../apps/verbs.ts';
-import { readCpuGrant } from '../host/cpu-grant.ts';
 import { readDescriptorGrant } from '../host/descriptor-grant.ts';
 import { descriptorsOf, requireDescriptors } from '../host/descriptor-policy.ts';
-import { missingCpus, type CpuGrant } from '../host/pin-policy.ts';
-import { parseListen } from '../listeners/address.ts';
+import { checkConflicts, checkPin } from '../protocol/config-conflicts.ts';
 import type { AppConfig } from '../protocol/config.ts';
 import { CovetError } from '../protocol/errors.ts';
 import { APPS_MAX } from '../protocol/units.ts';
@@ -19,7 +17,7 @@ import { appView } from './views.ts';
 export const startApp: Handler<'start'> = async ({ core, progress }, { config, env }) => {
   core.requireRunning();
   checkConflicts(config, core.env.uid);
-  checkPin(config, readCpuGrant(core.env.native));
+  checkPin(config, core.env.native.affinity(0));
   requireLimits(core, config);
   await resolveLaunch(config, core.env.node);
   // Nothing is awaited between this look and the app's being known: of two starts of one name the second is refused.
@@ -77,38 +75,4 @@ function requireLimits({ cgroups }: SupervisorCore, config: AppConfig): void {
 function advice({ name, plan }: App): string {
   const again = plan.phase === 'stopped' ? `\`covet-pm start ${name}\` runs it again` : `\`covet-pm reload ${name}\` brings new code in`;
   return `${again}; \`covet-pm delete ${name}\` forgets it; \`--name\` makes a second one.`;
-}
-
-/** Throws COVET_ERR_CONFIG_FIELD. A host that has fewer CPUs later on only ends the pinning (pin-policy.ts). */
-function checkPin({ pin }: AppConfig, grant: CpuGrant): void {
-  const missing = missingCpus(pin, grant);
-  if (missing.length === 0) return;
-  const expected = `CPUs of those that the supervisor may use (${grant.allowed.join(',')})`;
-  throw new CovetError('COVET_ERR_CONFIG_FIELD', { field: 'pin', expected, got: missing.join(',') });
-}
-
-/** Faults that no single field shows. */
-function checkConflicts(config: AppConfig, supervisorUid: number): void {
-  const bad = config.listen.find((text) => /[:/]0$|^0$/.test(text) || parseListen(text) === null);
-  const expected = 'tcp://host:port, a port (not 0), udp://host:port, or unix:/path';
-  if (bad !== undefined) throw new CovetError('COVET_ERR_CONFIG_FIELD', { field: 'listen', expected, got: bad });
-  if (config.uid !== undefined && supervisorUid !== 0 && config.uid !== supervisorUid) {
-    throw new CovetError('COVET_ERR_CONFIG_CONFLICT', {
-      reason: `\`uid\` ${config.uid} needs a supervisor that runs as root; this one is uid ${supervisorUid}.`,
-    });
-  }
-  if (config.gid !== undefined && config.uid === undefined)
-    throw new CovetError('COVET_ERR_CONFIG_CONFLICT', { reason: '`gid` needs `uid` beside it.' });
-  if (config.onlyOne && (config.instances ?? 1) !== 1)
-    throw new CovetError('COVET_ERR_CONFIG_CONFLICT', { reason: `\`onlyOne\` and \`instances\` ${config.instances} exclude each other.` });
-  if ((config.memoryHighBytes ?? 0) > (config.memoryMaxBytes ?? Infinity)) {
-    throw new CovetError('COVET_ERR_CONFIG_CONFLICT', {
-      reason: `\`memoryHighBytes\` (${config.memoryHighBytes}) is above \`memoryMaxBytes\` (${config.memoryMaxBytes}): it would never be reached.`,
-    });
-  }
-  if (config.minHealthyMs > config.readyTimeoutMs) {
-    throw new CovetError('COVET_ERR_CONFIG_CONFLICT', {
-      reason: `\`minHealthyMs\` (${config.minHealthyMs}) is longer than \`readyTimeoutMs\` (${config.readyTimeoutMs}): no worker could be ready.`,
-    });
-  }
 }

@@ -1,6 +1,6 @@
 /**
  * What an app may be told: one schema with types, defaults and units. The CLI's flags, the control socket's `start`, the state
- * file and the typed client all take it; docs/config.md is generated from it. Faults that span fields are checked at the end.
+ * file and the typed client all take it; docs/config.md is generated from it. Faults that span fields: config-conflicts.ts.
  *
  * Durations are milliseconds, sizes bytes.
  */

@@ -5,8 +5,8 @@
 import { request, type RequestOptions } from 'node:http';
 import type { Socket } from 'node:net';
 import type { Env } from '../env.ts';
-import { loopbackOf, parseListen } from '../listeners/address.ts';
 import type { Half, Listener } from '../listeners/listener.ts';
+import { loopbackOf, parseListen } from '../protocol/address.ts';
 import type { AppConfig } from '../protocol/config.ts';
 import { injectConnection } from './injection.ts';
 import type { WorkerHandle } from './worker-handle.ts';

@@ -3,7 +3,7 @@
  * half-done: no supervisor that was not wanted, no app that nobody named.
  */
 import assert from 'node:assert/strict';
-import { chmodSync, mkdirSync, readFileSync, writeFileSync, readdirSync } from 'node:fs';
+import { chmodSync, existsSync, mkdirSync, readFileSync, writeFileSync, readdirSync } from 'node:fs';
 import { join } from 'node:path';
 import { describe, test } from 'node:test';
 import { eventually } from './eventually.ts';
@@ -19,6 +19,18 @@ interface Words {
   readonly says: RegExp;
 }
 
+/** What the schema of each field takes, and all of them together do not. */
+const CONFLICTS: readonly { readonly flags: readonly string[]; readonly says: RegExp }[] = [
+  { flags: ['--listen', 'foo'], says: /Expected `listen` to be tcp:.*got foo/ },
+  { flags: ['--listen', '0'], says: /Expected `listen` to be .*\(not 0\)/ },
+  { flags: ['--gid', '5'], says: /`gid` needs `uid`/ },
+  { flags: ['--only-one', '-i', '2'], says: /`onlyOne` and `instances` 2 exclude/ },
+  { flags: ['--min-healthy', '70000'], says: /`minHealthyMs` \(70000\) is longer than `readyTimeoutMs`/ },
+  { flags: ['--memory-max', '2000000', '--memory-high', '3000000'], says: /`memoryHighBytes` \(3000000\) is above/ },
+  { flags: ['--pin', '0,4095'], says: /Expected `pin` to be CPUs of those that the supervisor may use \([\d,-]+\), got 4095/ },
+  ...(isRoot ? [] : [{ flags: ['--uid', '1'], says: /`uid` 1 needs a supervisor that runs as root/ }]),
+];
+
 const WRONG_WORDS: readonly Words[] = [
   { args: ['relaod', 'web'], code: 2, says: /Unknown command `relaod`.*Did you mean `reload`/ },
   { args: ['start', 'app.cjs', '--instancs', '2'], code: 2, says: /Unknown option `--instancs`.*Did you mean `--instances`/ },
@@ -30,6 +42,7 @@ const WRONG_WORDS: readonly Words[] = [
   { args: ['start', 'app.cjs', '--env', 'NOVALUE'], code: 2, says: /KEY=value.*NOVALUE/ },
   { args: ['start', 'app.cjs', '--env', '1BAD=x'], code: 2, says: /variable name/ },
   { args: ['start', 'app.cjs', '--name', 'no spaces'], code: 2, says: /name.*no spaces/ },
+  ...CONFLICTS.flatMap(({ flags, says }) => ['start', 'run'].map((verb) => ({ args: [verb, 'app.cjs', ...flags], code: 2, says }))),
   { args: ['start'], code: 2, says: /Expected.*script/ },
   { args: ['reload'], code: 2, says: /Expected.*app/ },
   { args: ['scale', 'web'], code: 2, says: /Expected.*count/ },
@@ -52,6 +65,7 @@ describe('bad input without a supervisor', () => {
       assert.match(result.stderr, says);
       assert.ok(result.stderr.trim().split('\n').length <= 2, `more than a sentence: ${result.stderr}`);
       assert.deepEqual(home.processes(), []);
+      assert.ok(!existsSync(home.path), 'a home was made');
     });
   }
 
@@ -105,13 +119,17 @@ describe('bad input to a supervisor', () => {
     }
   });
 
-  test('a CPU that the host does not grant is refused by name', async (t) => {
-    const home = Home.open(t);
-    writeFileSync(join(home.work, 'app.cjs'), 'setInterval(() => {}, 1000)');
-    const refused = await home.covet('start', 'app.cjs', '--pin', '0,4095');
-    assert.equal(refused.code, 2, said(refused));
-    assert.match(refused.stderr, /Expected `pin` to be CPUs of those that the supervisor may use \([\d,]+\), got 4095/);
-    assert.deepEqual((await home.list()).apps, []);
+  test('what the fields of a config say against each other is refused of a program too, by the supervisor', async (t) => {
+    const { home } = await Served.start(t, { app: 'http.cjs' });
+    const client = await home.client();
+    const config = { name: 'other', script: 'app.cjs', cwd: home.work };
+    await assert.rejects(client.start({ config: { ...config, listen: ['foo'] } }), { code: 'COVET_ERR_CONFIG_FIELD' });
+    await assert.rejects(client.start({ config: { ...config, onlyOne: true, instances: 2 } }), { code: 'COVET_ERR_CONFIG_CONFLICT' });
+    await assert.rejects(client.start({ config: { ...config, pin: [4_095] } }), { code: 'COVET_ERR_CONFIG_FIELD' });
+    assert.deepEqual(
+      (await home.list()).apps.map(({ name }) => name),
+      ['web'],
+    );
   });
 
   test('a wanted.json that cannot be read is told by whatever shows apps', async (t) => {

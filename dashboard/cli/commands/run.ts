@@ -12,7 +12,8 @@ import { callerPaths } from '../../connection.ts';
 import { prepareHome } from '../../home.ts';
 import { connectIfThere, initCommand } from '../../launch.ts';
 import { native } from '../../../native/index.ts';
-import { CovetError } from '../../../supervisor/protocol/errors.ts';
+import { checkPin } from '../../../supervisor/protocol/config-conflicts.ts';
+import { CovetError, nativePart } from '../../../supervisor/protocol/errors.ts';
 import { appConfig, callerFolder, type AppOptions } from '../app-config.ts';
 import { addAppFlags, readAppFlags } from './app-options.ts';
 import { callerEnv } from './operation.ts';
@@ -42,6 +43,7 @@ async function runRun(options: RunOptions): Promise<void> {
   if (!isJson && options.logFormat !== 'text')
     throw new CovetError('COVET_ERR_USAGE_VALUE', { option: '--log-format', expected: 'text or json', got: `\`${options.logFormat}\`` });
   const asked = appConfig(options, callerFolder());
+  checkPin(asked, nativePart(native).affinity(0));
   // In JSON each line has its time and slot; they are read back from the log.
   const config = isJson ? { ...asked, logs: { ...asked.logs, timestamps: true, slots: true } } : asked;
   const env = callerEnv();

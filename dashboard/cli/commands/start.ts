@@ -6,6 +6,7 @@ import { statSync } from 'node:fs';
 import type { Command } from 'commander';
 import type { Client } from '../../client.ts';
 import { ensureSupervisor } from '../../launch.ts';
+import { checkPin } from '../../../supervisor/protocol/config-conflicts.ts';
 import { CovetError } from '../../../supervisor/protocol/errors.ts';
 import { OPERATIONS } from '../../../supervisor/protocol/operations.ts';
 import { appConfig, callerFolder, type AppOptions } from '../app-config.ts';
@@ -37,7 +38,10 @@ async function runStart(options: StartOptions, invocation: Invocation): Promise<
     return;
   }
   const config = appConfig(options, callerFolder());
-  await withClient((client) => perform(client, 'start', { config, env: callerEnv() }, invocation, options.deadlineMs), ensureSupervisor);
+  await withClient(
+    (client) => perform(client, 'start', { config, env: callerEnv() }, invocation, options.deadlineMs),
+    (connecting) => ensureSupervisor({ ...connecting, beforeStart: (cpus) => checkPin(config, cpus) }),
+  );
 }
 
 /** The app that a lone word names, when it is not a file and a supervisor knows it. */

@@ -1,7 +1,7 @@
 /** Who may have an address: one app, on one protocol, and a privileged port only when the config lists that very one. */
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
-import { parseListen, type Address } from '../../../supervisor/listeners/address.ts';
+import { parseListen, type Address } from '../../../supervisor/protocol/address.ts';
 import type { Listener } from '../../../supervisor/listeners/listener.ts';
 import { judge, ListenerRegistry } from '../../../supervisor/listeners/registry.ts';
 

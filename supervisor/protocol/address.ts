@@ -4,7 +4,7 @@
  * The key is what `list --json` shows: tcp://[::]:3000 (dual stack), tcp://0.0.0.0:3000, udp://0.0.0.0:53, unix:/run/app.sock.
  */
 import { isIPv4, isIPv6 } from 'node:net';
-import type { LendRequest } from '../protocol/worker-wire.ts';
+import type { LendRequest } from './worker-wire.ts';
 
 export type InetAddress =
   /** `dual`: the one socket Node makes for listen(port), which takes IPv4 too. */

@@ -1,7 +1,7 @@
 /** Addresses: what is asked for, its one key, and which two cannot be held at once. */
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
-import { addressKey, askedAddress, loopbackOf, overlaps, parseListen } from '../../../supervisor/listeners/address.ts';
+import { addressKey, askedAddress, loopbackOf, overlaps, parseListen } from '../../../supervisor/protocol/address.ts';
 
 const asked = { host: null, port: 3_000, path: null, ipv6Only: false };
 
