@@ -11,7 +11,6 @@ import { OPERATIONS, type OperationName } from '../protocol/operations.ts';
 import {
   LineSplitter,
   RPC_LINE_BYTES_MAX,
-  SUBSCRIPTION_ITEMS_MAX,
   type RpcFailure,
   type RpcNotification,
   type RpcOther,
@@ -20,6 +19,7 @@ import {
 import type { Env } from '../env.ts';
 import { say } from '../own-words.ts';
 import type { SupervisorCore } from '../supervisor.ts';
+import { ItemQueue } from './item-queue.ts';
 
 /** Unread bytes of one client before its items and its requests wait; above, items queue and then go. */
 const UNREAD_BYTES_MAX = 1_048_576;
@@ -36,32 +36,28 @@ const requestSchema = v.object({
   client: v.exactOptional(v.pipe(v.string(), v.maxLength(64))),
 });
 
-interface Subscription {
-  stop: () => void;
-  onRoom: () => void;
-  readonly waiting: unknown[];
-  dropped: number;
-  /** Of them. */
-  droppedTold: number;
-  isEnded: boolean;
-}
-
 /** Operations after which the supervisor ends; they are answered first. */
 export type EndingMethod = 'kill' | 'upgrade';
+
+export interface ConnectionCallbacks {
+  /** An operation that changes something was asked for, and is about to be carried out; `app` is null where it is about none, or all. */
+  onChange(method: OperationName, app: string | null): void;
+  onEnd(method: EndingMethod): void;
+}
 
 export class ControlConnection {
   readonly #core: SupervisorCore;
   readonly #socket: Socket;
-  readonly #onEnd: (method: EndingMethod) => void;
+  readonly #callbacks: ConnectionCallbacks;
   readonly #splitter = new LineSplitter(RPC_LINE_BYTES_MAX);
-  readonly #subscriptions = new Map<number, Subscription>();
+  readonly #subscriptions = new Map<number, ItemQueue>();
   #underWay = 0;
   #lastSubscription = 0;
 
-  constructor(core: SupervisorCore, socket: Socket, onEnd: (method: EndingMethod) => void) {
+  constructor(core: SupervisorCore, socket: Socket, callbacks: ConnectionCallbacks) {
     this.#core = core;
     this.#socket = socket;
-    this.#onEnd = onEnd;
+    this.#callbacks = callbacks;
     // A client that goes away resets; its conversation is over either way.
     socket.on('error', () => {});
   }
@@ -70,10 +66,10 @@ export class ControlConnection {
     this.#socket.on('data', (chunk: Buffer) => this.#receive(chunk));
     this.#socket.on('drain', () => {
       this.#socket.resume();
-      this.#flush();
+      for (const subscription of this.#subscriptions.values()) subscription.flush();
     });
     this.#socket.once('close', () => {
-      for (const number of this.#subscriptions.keys()) this.#stop(number);
+      for (const subscription of this.#subscriptions.values()) subscription.stop();
     });
   }
 
@@ -101,7 +97,7 @@ export class ControlConnection {
     try {
       lines = this.#splitter.push(chunk);
     } catch (error) {
-      this.refuse(new CovetError('COVET_ERR_CONTROL_FRAME', { max: RPC_LINE_BYTES_MAX, got: (error as Error).message }));
+      this.refuse(frameError((error as Error).message));
       this.#socket.destroySoon();
       return;
     }
@@ -113,15 +109,10 @@ export class ControlConnection {
     try {
       json = JSON.parse(line);
     } catch {
-      return this.#fail(
-        null,
-        -32_700,
-        new CovetError('COVET_ERR_CONTROL_FRAME', { max: RPC_LINE_BYTES_MAX, got: 'a line that is not JSON' }),
-      );
+      return this.#fail(null, -32_700, frameError('a line that is not JSON'));
     }
     const parsed = v.safeParse(requestSchema, json);
-    if (!parsed.success)
-      return this.#fail(null, -32_600, new CovetError('COVET_ERR_CONTROL_FRAME', { max: RPC_LINE_BYTES_MAX, got: 'another shape' }));
+    if (!parsed.success) return this.#fail(null, -32_600, frameError('another shape'));
     const { id = null, method, params, client } = parsed.output;
     if (method === 'unsubscribe') return this.#unsubscribe(params);
     if (!isOperation(method))
@@ -131,14 +122,16 @@ export class ControlConnection {
         new CovetError('COVET_ERR_CONTROL_METHOD', { got: method, near: nearMatch(method, Object.keys(OPERATIONS)) }),
       );
     if (this.#underWay + this.#subscriptions.size >= UNDER_WAY_MAX)
-      return this.#fail(id, -32_000, new CovetError('COVET_ERR_INTERNAL', { reason: `more than ${UNDER_WAY_MAX} requests under way` }));
-    this.#underWay++;
+      return this.#fail(id, -32_000, new CovetError('COVET_ERR_CONTROL_REQUESTS', { max: UNDER_WAY_MAX }));
+    // A subscription is counted for as long as it is open.
+    const counted = isSubscription(method) ? 0 : 1;
+    this.#underWay += counted;
     try {
       await this.#run(method, id, params, client);
     } catch (error) {
       this.#fail(id, error instanceof CovetError ? -32_000 : -32_603, asCovetError(error, this.#core.env));
     } finally {
-      this.#underWay--;
+      this.#underWay -= counted;
     }
   }
 
@@ -164,10 +157,17 @@ export class ControlConnection {
     if (isSubscription(method)) return this.#subscribe(method, id, input, context, said);
     // The table's type joins each name to its handler; an index over the union cannot show it.
     const handler = HANDLERS[method] as (context: OperationContext, input: unknown) => Promise<unknown>;
-    const app = OPERATIONS[method].kind === 'read' ? null : appOf(input);
-    const result = await (app === null ? handler(context, input) : this.#core.safeMode.step(method, app, () => handler(context, input)));
+    const result = await (OPERATIONS[method].kind === 'read'
+      ? handler(context, input)
+      : this.#change(method, input, () => handler(context, input)));
     if (id !== null) this.#send({ jsonrpc: '2.0', id, ...said, result });
-    if (method === 'kill' || method === 'upgrade') this.#hangUp(() => this.#onEnd(method));
+    if (method === 'kill' || method === 'upgrade') this.#hangUp(() => this.#callbacks.onEnd(method));
+  }
+
+  async #change(method: OperationName, input: unknown, run: () => Promise<unknown>): Promise<unknown> {
+    const app = appOf(input);
+    this.#callbacks.onChange(method, app);
+    return app === null ? run() : this.#core.safeMode.step(method, app, run);
   }
 
   async #subscribe(
@@ -178,90 +178,34 @@ export class ControlConnection {
     said: { readonly other?: RpcOther },
   ): Promise<void> {
     const number = ++this.#lastSubscription;
-    const subscription: Subscription = { stop: () => {}, onRoom: () => {}, waiting: [], dropped: 0, droppedTold: 0, isEnded: false };
     let isAnswered = false;
     const answer = (): void => {
       if (!isAnswered && id !== null) this.#send({ jsonrpc: '2.0', id, ...said, result: { subscription: number } });
       isAnswered = true;
     };
-    this.#subscriptions.set(number, subscription);
-    const sink: Sink<unknown> = {
-      item: (item) => {
+    const items = new ItemQueue(number, {
+      hasRoom: () => this.#socket.writableLength < UNREAD_BYTES_MAX,
+      send: (notification) => {
         answer();
-        if (this.#subscriptions.has(number)) this.#item(number, subscription, item);
-        return this.#hasRoom(number, subscription);
+        this.#send(notification);
       },
-      room: async () => {
-        if (!this.#hasRoom(number, subscription)) await new Promise<void>((resolve) => (subscription.onRoom = resolve));
-      },
-      end: () => {
-        answer();
-        this.#endOf(number, subscription);
-      },
-    };
+      onOver: () => this.#subscriptions.delete(number),
+    });
+    this.#subscriptions.set(number, items);
     const handler = SUBSCRIPTIONS[method] as (context: OperationContext, input: unknown, sink: Sink<unknown>) => Promise<() => void>;
     try {
-      const stop = await handler(context, input, sink);
+      const stop = await handler(context, input, items);
       answer();
-      if (this.#subscriptions.has(number)) subscription.stop = stop;
-      else stop();
+      items.begun(stop);
     } catch (error) {
-      this.#subscriptions.delete(number);
+      items.stop();
       throw error;
     }
   }
 
-  /** Who is gone is never full. */
-  #hasRoom(number: number, { waiting }: Subscription): boolean {
-    return !this.#subscriptions.has(number) || (this.#socket.writableLength < UNREAD_BYTES_MAX && waiting.length === 0);
-  }
-
-  #item(number: number, subscription: Subscription, item: unknown): void {
-    if (this.#hasRoom(number, subscription)) {
-      this.#send({ jsonrpc: '2.0', method: 'item', params: { subscription: number, item } });
-      return;
-    }
-    subscription.waiting.push(item);
-    if (subscription.waiting.length <= SUBSCRIPTION_ITEMS_MAX) return;
-    subscription.waiting.shift();
-    subscription.dropped++;
-  }
-
-  #flush(): void {
-    for (const [number, subscription] of this.#subscriptions) {
-      while (subscription.waiting.length > 0 && this.#socket.writableLength < UNREAD_BYTES_MAX) {
-        this.#tellDropped(number, subscription);
-        this.#send({ jsonrpc: '2.0', method: 'item', params: { subscription: number, item: subscription.waiting.shift() } });
-      }
-      if (this.#hasRoom(number, subscription)) subscription.onRoom();
-      if (subscription.isEnded) this.#endOf(number, subscription);
-    }
-  }
-
-  /** Before the first item that is left: where the others would have been. */
-  #tellDropped(number: number, subscription: Subscription): void {
-    const { dropped } = subscription;
-    if (dropped > subscription.droppedTold) this.#send({ jsonrpc: '2.0', method: 'dropped', params: { subscription: number, dropped } });
-    subscription.droppedTold = dropped;
-  }
-
-  #endOf(number: number, subscription: Subscription): void {
-    subscription.isEnded = true;
-    if (subscription.waiting.length > 0) return;
-    this.#send({ jsonrpc: '2.0', method: 'item', params: { subscription: number, end: true, dropped: subscription.dropped } });
-    this.#stop(number);
-  }
-
   #unsubscribe(params: unknown): void {
     const number = (params as { subscription?: unknown } | null)?.subscription;
-    if (typeof number === 'number') this.#stop(number);
-  }
-
-  #stop(number: number): void {
-    const subscription = this.#subscriptions.get(number);
-    this.#subscriptions.delete(number);
-    subscription?.stop();
-    subscription?.onRoom();
+    if (typeof number === 'number') this.#subscriptions.get(number)?.stop();
   }
 
   #fail(id: number | null, code: number, error: CovetError): void {
@@ -280,6 +224,10 @@ export class ControlConnection {
 function appOf(input: unknown): string | null {
   const { app, config } = input as { readonly app?: string; readonly config?: { readonly name: string } };
   return app ?? config?.name ?? null;
+}
+
+function frameError(got: string): CovetError {
+  return new CovetError('COVET_ERR_CONTROL_FRAME', { max: RPC_LINE_BYTES_MAX, got });
 }
 
 function isOperation(method: string): method is OperationName {

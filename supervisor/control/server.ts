@@ -1,8 +1,8 @@
 /**
  * The control socket: accepts, checks who is there, and gives each connection its conversation. 0600 in a 0700 folder, and the peer's uid is
- * checked besides, for a folder's mode may change under us.
+ * checked besides, for a folder's mode may change under us. Who asked for a change is said in the supervisor's log, before it is carried out.
  */
-import { chmodSync, unlinkSync } from 'node:fs';
+import { chmodSync, readFileSync, unlinkSync } from 'node:fs';
 import { createServer, type Server, type Socket } from 'node:net';
 import { CovetError } from '../protocol/errors.ts';
 import { SOCKET_PATH_BYTES_MAX } from '../protocol/paths.ts';
@@ -53,13 +53,15 @@ export class ControlServer {
 
   #accept(socket: Socket): void {
     const peer = this.#core.env.native.peerCredentials((socket as Socket & { _handle: { fd: number } })._handle.fd);
-    const connection = new ControlConnection(this.#core, socket, (method) => this.#onEnd(method));
+    const connection = new ControlConnection(this.#core, socket, {
+      onChange: (method, app) => this.#core.logs.say(app ?? 'supervisor', `${method} was asked for by ${words(peer)}`),
+      onEnd: (method) => this.#onEnd(method),
+    });
     if (peer.uid !== this.#core.env.uid && peer.uid !== 0) {
       return this.#refuse(connection, socket, new CovetError('COVET_ERR_CONTROL_PEER', { uid: peer.uid, owner: this.#core.env.uid }));
     }
     if (this.#connections.size >= CONNECTIONS_MAX) {
-      const reason = `more than ${CONNECTIONS_MAX} clients at once`;
-      return this.#refuse(connection, socket, new CovetError('COVET_ERR_INTERNAL', { reason }));
+      return this.#refuse(connection, socket, new CovetError('COVET_ERR_CONTROL_CLIENTS', { max: CONNECTIONS_MAX }));
     }
     keep(connection, socket, this.#connections);
     connection.begin();
@@ -69,6 +71,17 @@ export class ControlServer {
     if (this.#refused.size >= CONNECTIONS_MAX) return void socket.destroy();
     keep(connection, socket, this.#refused);
     connection.refuse(error);
+  }
+}
+
+/** `uid 0, pid 4711 (node)`; a process of another namespace is pid 0, and has no name here. */
+function words({ uid, pid }: { readonly uid: number; readonly pid: number }): string {
+  try {
+    const name = readFileSync(`/proc/${pid}/comm`, 'utf8').trimEnd();
+    // It names itself: of its choice may be any byte.
+    return `uid ${uid}, pid ${pid} (${name.replace(/[^\x20-\x7e]/g, '?')})`;
+  } catch {
+    return `uid ${uid}, pid ${pid}`; // gone already, or hidden
   }
 }
 

@@ -19,7 +19,7 @@ export const logs: SubscriptionHandler<'logs'> = async ({ core }, { app, streams
       for (const line of last) if (!sink.item({ app: name, stream, line, ...(follow ? { mark } : {}) })) await sink.room();
     }
   }
-  if (follow) return core.logs.follow(app ?? null, wanted, sink.item, marks);
+  if (follow) return core.logs.follow(app ?? null, wanted, (item) => sink.item(item), marks);
   sink.end();
   return () => {};
 };

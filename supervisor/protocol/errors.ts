@@ -96,6 +96,16 @@ export const ERRORS = {
   COVET_ERR_CONTROL_FRAME: { exit: EXIT.failed, message: 'Expected a JSON-RPC 2.0 request of at most {max} bytes a line, got {got}.' },
   COVET_ERR_CONTROL_METHOD: { exit: EXIT.failed, message: 'Unknown operation `{got}`{near}.' },
   COVET_ERR_CONTROL_PEER: { exit: EXIT.failed, message: 'Uid {uid} may not use this supervisor, which belongs to uid {owner}.' },
+  COVET_ERR_CONTROL_REQUESTS: {
+    exit: EXIT.failed,
+    message:
+      'Expected at most {max} requests and subscriptions at once on a connection, this would be one more. Wait for one to end, or connect again.',
+  },
+  COVET_ERR_CONTROL_CLIENTS: {
+    exit: EXIT.failed,
+    message:
+      'Expected at most {max} clients of the supervisor at once, this would be one more. End some (`logs -f`, `events -f`), and try again.',
+  },
   COVET_ERR_CONTROL_LOST: { exit: EXIT.failed, message: 'The connection to the supervisor ended before it answered{detail}.' },
   COVET_ERR_DEADLINE: { exit: EXIT.deadline, message: '{what} did not end within {ms} ms.' },
   COVET_ERR_STDOUT: { exit: EXIT.failed, message: 'Cannot write to stdout: {reason}.' },

@@ -44,11 +44,12 @@ export type RpcResponse = { readonly jsonrpc: '2.0'; readonly id: number | null;
 );
 
 export type RpcNotification =
-  | { readonly jsonrpc: '2.0'; readonly method: 'item'; readonly params: { readonly subscription: number; readonly item: unknown } }
   | {
       readonly jsonrpc: '2.0';
       readonly method: 'item';
-      readonly params: { readonly subscription: number; readonly end: true; readonly dropped: number };
+      readonly params:
+        | { readonly subscription: number; readonly item: unknown }
+        | { readonly subscription: number; readonly end: true; readonly dropped: number };
     }
   | { readonly jsonrpc: '2.0'; readonly method: 'dropped'; readonly params: { readonly subscription: number; readonly dropped: number } }
   | { readonly jsonrpc: '2.0'; readonly method: 'progress'; readonly params: { readonly id: number; readonly text: string } };

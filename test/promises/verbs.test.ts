@@ -8,7 +8,7 @@ import { createServer } from 'node:net';
 import { join } from 'node:path';
 import { describe, test, type TestContext } from 'node:test';
 import { eventually } from './eventually.ts';
-import { Home, SHORT } from './home.ts';
+import { Home, resultOf, SHORT } from './home.ts';
 import { freePort } from './ports.ts';
 import { repositoryRoot } from './root.ts';
 import { said } from './served.ts';
@@ -113,6 +113,22 @@ describe('a supervisor that dies', () => {
         list.as('list').supervisor.pid !== supervisor.pid && app?.status === 'online' && !app.workers.some(({ pid }) => pid === worker)
       );
     });
+  });
+});
+
+describe('the supervisor’s log', () => {
+  test('says who asked for a change, before what became of it, and nothing of who only reads', async (t) => {
+    const { home } = await started(t, 1);
+    const asking = home.spawn(['scale', 'web', '2']);
+    assert.equal((await resultOf(asking, 'scale')).code, 0);
+    assert.equal((await home.covet('stop', 'nobody')).code, 1);
+    await home.list();
+    const log = home.log();
+    const uid = process.getuid!();
+    assert.match(log, new RegExp(`^\\d{4}-\\S+Z web: start was asked for by uid ${uid}, pid \\d+ \\([^)]+\\)$`, 'm'));
+    assert.match(log, new RegExp(`^\\d{4}-\\S+Z web: scale was asked for by uid ${uid}, pid ${asking.pid} \\([^)]+\\)$`, 'm'));
+    assert.match(log, new RegExp(`^\\d{4}-\\S+Z nobody: stop was asked for by uid ${uid}, pid \\d+ `, 'm'));
+    assert.equal(log.match(/asked for/g)?.length, 3, log);
   });
 });
 

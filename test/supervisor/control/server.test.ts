@@ -1,4 +1,4 @@
-/** The control socket against clients that do not read: what waits for them is bounded, and they keep nobody from ending. */
+/** The control socket against clients that do not read, or are too many: what waits for them is bounded, and they keep nobody from ending. */
 import assert from 'node:assert/strict';
 import { once } from 'node:events';
 import { writeFileSync } from 'node:fs';
@@ -10,6 +10,8 @@ import { LineSplitter, RPC_LINE_BYTES_MAX } from '../../../supervisor/protocol/r
 import type { SupervisorCore } from '../../../supervisor/supervisor.ts';
 import { eventually, within } from '../../promises/eventually.ts';
 import { coreIn } from '../core.ts';
+
+const QUIET = { onChange: () => undefined, onEnd: () => undefined };
 
 /** Both ends of one conversation. */
 async function conversation(t: TestContext, core: SupervisorCore): Promise<{ client: Socket; served: Socket }> {
@@ -26,7 +28,7 @@ test('a client that asks and does not read is not read from, and has every answe
   const questions = 100_000; // each answered with an error of some 300 bytes
   const core = coreIn(t);
   const { client, served } = await conversation(t, core);
-  new ControlConnection(core, served, () => {}).begin();
+  new ControlConnection(core, served, QUIET).begin();
   let unreadMax = 0;
   served.on('data', () => (unreadMax = Math.max(unreadMax, served.writableLength)));
   client.pause();
@@ -65,13 +67,34 @@ test('a client that is refused and stays does not keep the server from closing',
   await within('the server to close', server.close(), 5_000);
 });
 
+test('a request or a client too many is refused with a code of its own, and what to do; the others go on', async (t) => {
+  const core = coreIn(t);
+  const server = new ControlServer(core);
+  await server.listen();
+  const clients = Array.from({ length: 257 }, () => connect(core.env.paths.control).setEncoding('utf8'));
+  t.after(async () => {
+    for (const client of clients) client.destroy();
+    await server.close();
+  });
+  const [first, last] = [clients[0]!, clients[256]!];
+  const [refusal] = (await once(last, 'data')) as [string];
+  assert.match(refusal, /at most 256 clients.*End some.*"COVET_ERR_CONTROL_CLIENTS"/);
+  let answers = '';
+  first.on('data', (piece: string) => (answers += piece));
+  for (let id = 1; id <= 65; id++) first.write(`{"jsonrpc":"2.0","id":${id},"method":"events","params":{"last":0,"follow":true}}\n`);
+  await eventually('65 answers', () => answers.split('\n').length === 66);
+  const failed = answers.split('\n').filter((line) => line.includes('"error"'));
+  assert.equal(failed.length, 1);
+  assert.match(failed[0]!, /"id":65.*64.*connect again.*"COVET_ERR_CONTROL_REQUESTS"/);
+});
+
 test('more of the last lines than may wait are all told to a client that reads slowly', async (t) => {
   const core = coreIn(t, { apps: ['web'] });
   const { out } = core.logs.files('web');
   const count = 40_000;
   writeFileSync(out, Array.from({ length: count }, (_, i) => `${i} ${'x'.repeat(200)}\n`).join(''));
   const { client, served } = await conversation(t, core);
-  new ControlConnection(core, served, () => {}).begin();
+  new ControlConnection(core, served, QUIET).begin();
   client.pause();
   client.write('{"jsonrpc":"2.0","id":1,"method":"logs","params":{"app":"web","streams":"out","lines":40000,"follow":false}}\n');
   await eventually('the client to be far behind', () => served.writableLength > 1_000_000);
