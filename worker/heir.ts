@@ -31,10 +31,6 @@ export class Heir {
     );
   }
 
-  get isWaiting(): boolean {
-    return this.#sent.length > 0;
-  }
-
   /** Connections of one listener, between messages, each still being read. */
   give(listener: string, connections: readonly Connection[]): void {
     for (let from = 0; from < connections.length; from += HANDOVER_BATCH_MAX)
