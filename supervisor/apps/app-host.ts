@@ -166,7 +166,7 @@ export class AppHost implements SlotHost {
     // One that was left to us has been tried by whoever started it.
     if (slot.state === 'ready' && event !== 'adopted') this.trials.ready(slot);
     app.memory.keepSlot(slot);
-    app.slotChanged(slot);
+    app.slotChanged(slot, reason);
   }
 
   onCrash(slot: Slot, reason: string): void {

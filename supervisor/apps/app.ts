@@ -110,10 +110,10 @@ export class App {
   dispatch(event: PlanEvent, slot?: Slot): Verdict {
     const step = stepPlan(this.plan, event);
     this.plan = step.plan;
+    // Before the effects, of which each tells its own consequences. A deleted app's end is told by forget().
+    if (!(this.isForgotten && this.plan.phase === 'stopped')) this.announceStatus(this.#reasonOf(event));
     for (const effect of step.effects) this.#effects.act(effect, slot);
     this.memory.keepApp();
-    // Deleted by an effect: that was its last event.
-    if (!(this.isForgotten && this.plan.phase === 'stopped')) this.announceStatus(this.#reasonOf(event));
     return step.verdict;
   }
 
@@ -203,7 +203,7 @@ export class App {
     if (!others) live.refill();
   }
 
-  slotChanged(slot: Slot): void {
+  slotChanged(slot: Slot, reason: string): void {
     if (this.#isAdopting) return;
     if (slot.state === 'ready') {
       const generation = this.generations.get(slot.generation);
@@ -213,7 +213,7 @@ export class App {
     for (const listener of this.deps.registry.of(this.name)) listener.refresh();
     if (slot.state === 'ready') this.lookUp();
     this.closeWhenDeaf();
-    this.announceStatus(`slot ${slot.index} is ${slot.state}`);
+    this.announceStatus(`slot ${slot.index}: ${reason}`);
   }
 
   /** A stop closes the listeners as soon as no worker accepts: clients are refused from then on, and nothing that waited is reset. */

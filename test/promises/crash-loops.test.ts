@@ -42,6 +42,8 @@ describe('workers that crash for ever', () => {
     assert.equal((await served.home.app('bad')).status, 'failed');
     const starts = [0, 1].map((slot) => startsOf(events, 'bad', slot));
     assert.equal(Math.max(...starts), 3, `starts a slot: ${starts.join(', ')}`);
+    const ending = events.of('app.changed').find(({ app, to }) => app === 'bad' && to === 'stopping');
+    assert.match(ending?.reason ?? '', /before the app was up/, 'the app ends for the reason that its start gives');
   });
 
   test('restart to a build that listens and then crashes fails in the same way', async (t) => {
