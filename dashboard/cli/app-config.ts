@@ -11,6 +11,8 @@ import { APP_FLAGS, setField } from './app-flags.ts';
 import { checkConfig } from './config-check.ts';
 
 export interface AppOptions {
+  /** How the command is written, for who wrote it otherwise. */
+  readonly usage: string;
   readonly script: string | undefined;
   /** After `--`. */
   readonly args: readonly string[];
@@ -33,7 +35,7 @@ export function appConfig(options: AppOptions, callerCwd: string): AppConfig {
   if (options.args.length > 0) input['args'] = options.args;
   const { script } = input;
   if (script === undefined) {
-    throw new CovetError('COVET_ERR_USAGE_MISSING', { expected: 'a script', usage: 'covet-pm start <script> [options] [-- arguments]' });
+    throw new CovetError('COVET_ERR_USAGE_MISSING', { expected: 'a script', usage: options.usage });
   }
   input['cwd'] = pathFrom(callerCwd, typeof input['cwd'] === 'string' ? input['cwd'] : '.');
   if (typeof script === 'string') input['name'] ??= defaultName(script);
@@ -114,15 +116,19 @@ function checkFolder(cwd: string): void {
 function checkedScript({ script, cwd, interpreter }: AppConfig): string {
   if (interpreter === 'none' && !script.includes('/')) return script;
   const path = pathFrom(cwd, script);
+  let isFile = false;
   const reason = failureOf(() => {
     const stat = statSync(path);
     if (stat.isDirectory()) throw new Error('it is a directory');
     if (!stat.isFile()) throw new Error('it is not a file');
+    isFile = true;
     if (interpreter === 'none' && (stat.mode & 0o111) === 0) throw new Error('it is not executable');
     accessSync(path, interpreter === 'none' ? constants.X_OK : constants.R_OK);
   });
-  if (reason !== null) throw new CovetError('COVET_ERR_APP_SCRIPT', { path, reason });
-  return path;
+  if (reason === null) return path;
+  const right = interpreter === 'none' ? 'execute it (`chmod +x`), or name what runs it with `--interpreter`' : 'read it';
+  const advice = isFile ? `Allow uid ${process.getuid!()} to ${right}.` : 'Name the file that is to run, or an app of `covet-pm list`.';
+  throw new CovetError('COVET_ERR_APP_SCRIPT', { path, reason, advice });
 }
 
 /** Why `check` failed, as a person says it; null when it did not. */

@@ -16,7 +16,7 @@ import { upgradeCommand } from './commands/upgrade.ts';
 import { killCommand, resurrectCommand } from './commands/supervisor.ts';
 import { EXIT } from '../../supervisor/protocol/errors.ts';
 import { fail } from './failure.ts';
-import { print } from './terminal.ts';
+import { print, printJson } from './terminal.ts';
 import { VERSION } from '../../supervisor/protocol/version.ts';
 
 /** Runs what `argv` (without node and script) says and gives the exit code. */
@@ -59,7 +59,9 @@ export function program(invocation: Invocation): Command {
     pingCommand(invocation),
     healthCommand(invocation),
     doctorCommand(invocation),
-    command('version', 'Show the version.').action(() => print(`${VERSION}\n`)),
+    command('version', 'Show the version.').action(() =>
+      invocation.json ? printJson({ apiVersion: 1, version: VERSION }) : print(`${VERSION}\n`),
+    ),
   ];
   for (const each of commands) made.addCommand(each);
   return made.addCommand(helpCommand(made));

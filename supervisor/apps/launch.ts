@@ -64,7 +64,8 @@ export async function resolveLaunch(config: AppConfig, ownNode: string): Promise
     };
   }
   const script = realPath(isAbsolute(config.script) ? config.script : join(cwd, config.script));
-  if (!statSync(script).isFile()) throw new CovetError('COVET_ERR_APP_SCRIPT', { path: script, reason: 'it is not a file' });
+  if (!statSync(script).isFile())
+    throw new CovetError('COVET_ERR_APP_SCRIPT', { path: script, reason: 'it is not a file', advice: 'Name the file that is to run.' });
   const common = { cwd, fingerprint: fingerprint(script), scriptPath: script };
   if (!isNodeProgram(interpreter))
     return { ...common, file: interpreter, args: [...config.nodeArgs, script, ...config.args], isNode: false, nodeVersion: '' };
@@ -89,7 +90,9 @@ function realPath(path: string): string {
     return realpathSync(path);
   } catch (error) {
     const { code } = error as NodeJS.ErrnoException;
-    throw new CovetError('COVET_ERR_APP_SCRIPT', { path, reason: code === 'ENOENT' ? 'it does not exist' : `${code}` }, { cause: error });
+    const reason = code === 'ENOENT' ? 'it does not exist' : `${code}`;
+    const advice = `Put it where uid ${process.getuid!()} finds it, or start the app anew with another.`;
+    throw new CovetError('COVET_ERR_APP_SCRIPT', { path, reason, advice }, { cause: error });
   }
 }
 
@@ -108,7 +111,8 @@ async function nodeFeatures(file: string, ownNode: string): Promise<{ version: s
     );
     return JSON.parse(stdout) as { version: string; stripsTypes: boolean };
   } catch (error) {
-    throw new CovetError('COVET_ERR_APP_SCRIPT', { path: file, reason: 'it does not run as node' }, { cause: error });
+    const advice = 'Name a node that runs as `interpreter`.';
+    throw new CovetError('COVET_ERR_APP_SCRIPT', { path: file, reason: 'it does not run as node', advice }, { cause: error });
   }
 }
 

@@ -16,7 +16,7 @@ export const ERRORS = {
   COVET_ERR_USAGE_VALUE: { exit: EXIT.usage, message: 'Expected `{option}` to be {expected}, got {got}.' },
   COVET_ERR_USAGE_MISSING: { exit: EXIT.usage, message: 'Expected {expected}. Usage: {usage}' },
   COVET_ERR_CONFIG_FIELD: { exit: EXIT.usage, message: 'Expected `{field}` to be {expected}, got {got}.' },
-  COVET_ERR_CONFIG_UNKNOWN: { exit: EXIT.usage, message: 'Unknown field `{field}`{near}.' },
+  COVET_ERR_CONFIG_UNKNOWN: { exit: EXIT.usage, message: 'Unknown field `{field}`{near}. docs/config.md lists them.' },
   COVET_ERR_CONFIG_CONFLICT: { exit: EXIT.usage, message: '{reason}' },
   COVET_ERR_SUPERVISOR_ABSENT: { exit: EXIT.noSupervisor, message: 'No supervisor runs for {home}. {advice}' },
   COVET_ERR_SUPERVISOR_DOWN: {
@@ -63,7 +63,10 @@ export const ERRORS = {
     exit: EXIT.failed,
     message: '`{app}` is {status}; there is nothing to {verb}. `covet-pm start {app}` starts it.',
   },
-  COVET_ERR_APP_LIMIT: { exit: EXIT.failed, message: 'Expected at most {max} apps, this would be one more.' },
+  COVET_ERR_APP_LIMIT: {
+    exit: EXIT.failed,
+    message: 'Expected at most {max} apps, this would be one more. `covet-pm delete` one, or give it a supervisor of its own (COVET_HOME).',
+  },
   COVET_ERR_DESCRIPTORS: {
     exit: EXIT.failed,
     message:
@@ -79,7 +82,7 @@ export const ERRORS = {
     message:
       'Expected `listen` of `{app}` to have a TCP address by bpf, on which the kernel steers its `probe` to one worker of {program}, got {got}. Without `probe` it starts.',
   },
-  COVET_ERR_APP_SCRIPT: { exit: EXIT.failed, message: 'Cannot run {path}: {reason}.' },
+  COVET_ERR_APP_SCRIPT: { exit: EXIT.failed, message: 'Cannot run {path}: {reason}. {advice}' },
   COVET_ERR_APP_FAILED: { exit: EXIT.failed, message: '`{app}` failed: {reason}' },
   COVET_ERR_APP_TYPESCRIPT: {
     exit: EXIT.failed,
@@ -95,7 +98,10 @@ export const ERRORS = {
   COVET_ERR_STATE_READ: { exit: EXIT.failed, message: '{path} is not readable as state: {reason}. It was kept as {kept}.' },
   COVET_ERR_CONTROL_FRAME: { exit: EXIT.failed, message: 'Expected a JSON-RPC 2.0 request of at most {max} bytes a line, got {got}.' },
   COVET_ERR_CONTROL_METHOD: { exit: EXIT.failed, message: 'Unknown operation `{got}`{near}.' },
-  COVET_ERR_CONTROL_PEER: { exit: EXIT.failed, message: 'Uid {uid} may not use this supervisor, which belongs to uid {owner}.' },
+  COVET_ERR_CONTROL_PEER: {
+    exit: EXIT.failed,
+    message: 'Uid {uid} may not use this supervisor, which belongs to uid {owner}. Run as that user, or root.',
+  },
   COVET_ERR_CONTROL_REQUESTS: {
     exit: EXIT.failed,
     message:
@@ -145,13 +151,19 @@ export function isErrorCode(code: unknown): code is ErrorCode {
   return typeof code === 'string' && Object.hasOwn(ERRORS, code);
 }
 
-/** ` Did you mean `x`?` for the nearest of `known` within two edits, else nothing; for the `{near}` of a message. */
+/**
+ * ` Did you mean `x`?` for the nearest of `known`, else nothing; for the `{near}` of a message. A word of three to five letters may have one
+ * slip, a longer one two, a shorter one none: of two letters any other two are near. Letters swapped, left out, added or mistaken are a slip.
+ */
 export function nearMatch(got: string, known: Iterable<string>): string {
   let best = '';
-  let least = 3;
+  let least = Infinity;
   for (const candidate of known) {
-    const distance = editDistance(got, candidate, least);
-    if (distance < least) [best, least] = [candidate, distance];
+    const letters = Math.max(...[got, candidate].map((word) => word.replace(/^-+/, '').length));
+    const slipsMax = letters < 3 ? 0 : letters < 6 ? 1 : 2;
+    if (Math.abs(got.length - candidate.length) > slipsMax) continue;
+    const slips = slipsBetween(got, candidate);
+    if (slips <= slipsMax && slips < least) [best, least] = [candidate, slips];
   }
   return best === '' ? '' : `. Did you mean \`${best}\`?`;
 }
@@ -160,15 +172,17 @@ function fill(template: string, details: ErrorDetails): string {
   return template.replace(/\{(\w+)\}/g, (_, key: string) => String(details[key] ?? '')).replace('?.', '?');
 }
 
-function editDistance(a: string, b: string, max: number): number {
-  if (Math.abs(a.length - b.length) >= max) return max;
+function slipsBetween(a: string, b: string): number {
+  let before: number[] = [];
   let row = Array.from({ length: b.length + 1 }, (_, i) => i);
   for (let i = 1; i <= a.length; i++) {
     const next = [i];
     for (let j = 1; j <= b.length; j++) {
-      next[j] = Math.min(row[j]! + 1, next[j - 1]! + 1, row[j - 1]! + (a[i - 1] === b[j - 1] ? 0 : 1));
+      const isSwapped = i > 1 && j > 1 && a[i - 1] === b[j - 2] && a[i - 2] === b[j - 1];
+      const slips = [row[j]! + 1, next[j - 1]! + 1, row[j - 1]! + (a[i - 1] === b[j - 1] ? 0 : 1)];
+      next[j] = Math.min(...slips, isSwapped ? before[j - 2]! + 1 : Infinity);
     }
-    row = next;
+    [before, row] = [row, next];
   }
   return row[b.length]!;
 }

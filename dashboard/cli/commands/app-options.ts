@@ -26,7 +26,7 @@ export function readAppFlags(script: string | undefined, to: Command, { appArgs 
     fields[field] = option.required ? to.getOptionValue(option.attributeName()) : value;
   }
   const { set, config } = to.opts<{ set?: Record<string, unknown>; config?: string }>();
-  return { script, args: appArgs, fields, settings: set, configFile: config };
+  return { usage: `covet-pm ${to.name()} ${to.usage()}`, script, args: appArgs, fields, settings: set, configFile: config };
 }
 
 /** The schema's own words; inside a group, the group's. */

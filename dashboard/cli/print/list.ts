@@ -42,7 +42,11 @@ const STATUS_COLOURS: Readonly<Record<AppStatus | SlotState, Paint | undefined>>
 
 export function printList(view: Pick<ListView, 'apps'>, style: Style, withWorkers = false): string {
   const rows = view.apps.flatMap((app) => [appRow(app, style), ...(withWorkers ? app.workers.map(workerRow) : [])]);
-  return table(APP_COLUMNS, rows, style);
+  // A worker's pid stands in the one column that means nothing for it and never leaves.
+  const columns = withWorkers
+    ? APP_COLUMNS.map((column) => (column.title === 'ready' ? { ...column, title: 'ready/pid' } : column))
+    : APP_COLUMNS;
+  return table(columns, rows, style);
 }
 
 /** To stderr: what `list` shows is not looked after, or not all there is. */
@@ -87,8 +91,8 @@ function workerRow(worker: WorkerView, i: number, workers: readonly WorkerView[]
     { text: `${i === workers.length - 1 ? '└' : '├'} ${worker.slot}` },
     statusCell(worker.state),
     { text: String(worker.generation) },
+    { text: isAlive ? String(worker.pid) : '-' },
     { text: '' },
-    { text: isAlive ? `pid ${worker.pid}` : '' },
     ...usage(isAlive, worker.cpuPercent, worker.rssBytes),
     { text: String(worker.restarts) },
     { text: isAlive ? duration(worker.uptimeMs) : '-' },

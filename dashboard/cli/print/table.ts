@@ -1,6 +1,7 @@
 /**
  * Rows of cells → aligned text that fits the terminal. Where the natural widths do not fit, columns marked `shrinksTo` are cut to
- * no less than that; where that does not help, columns leave in the order of `leaves`. A pipe is infinitely wide and cuts nothing.
+ * no less than that; where that does not help, columns leave in the order of `leaves`, and the last line says which. A pipe is infinitely
+ * wide and cuts nothing.
  */
 import { paint, type Paint, type Style } from './style.ts';
 import { displayWidth, pad, truncate } from './width.ts';
@@ -29,6 +30,8 @@ export function table(columns: readonly Column[], rows: readonly (readonly Cell[
     const cells = columns.flatMap((column, i) => (widths[i] === 0 ? [] : [cell(row[i]!, column, widths[i]!, style)]));
     return cells.join(GUTTER).trimEnd();
   });
+  const left = columns.filter((_, i) => widths[i] === 0).map(({ title }) => title);
+  if (left.length > 0) lines.push(paint(style, 'dim', truncate(`(no room: ${left.join(', ')})`, style.columns)));
   return `${lines.join('\n')}\n`;
 }
 

@@ -14,7 +14,13 @@ function folder(t: TestContext): string {
   return path;
 }
 
-const options = (over: Partial<AppOptions> = {}): AppOptions => ({ script: 'app.js', args: [], fields: {}, ...over });
+const options = (over: Partial<AppOptions> = {}): AppOptions => ({
+  usage: 'covet-pm run <script>',
+  script: 'app.js',
+  args: [],
+  fields: {},
+  ...over,
+});
 
 function fault(cwd: string, over: Partial<AppOptions>): { code: ErrorCode; message: string } {
   try {
@@ -97,9 +103,12 @@ test('what is wrong is a sentence with field, expected and got', (t) => {
   assert.match(fault(cwd, { fields: { env: { '1A': 'x' } } }).message, /^Expected `env.1A` to be a variable name/);
   assert.deepEqual(fault(cwd, { settings: { instnces: 2 } }), {
     code: 'COVET_ERR_CONFIG_UNKNOWN',
-    message: 'Unknown field `instnces`. Did you mean `instances`?',
+    message: 'Unknown field `instnces`. Did you mean `instances`? docs/config.md lists them.',
   });
-  assert.equal(fault(cwd, { script: undefined }).code, 'COVET_ERR_USAGE_MISSING');
+  assert.deepEqual(fault(cwd, { script: undefined }), {
+    code: 'COVET_ERR_USAGE_MISSING',
+    message: 'Expected a script. Usage: covet-pm run <script>',
+  });
 });
 
 test('out of a linked folder `..` leads to the parent of where it points', (t) => {
@@ -112,14 +121,14 @@ test('out of a linked folder `..` leads to the parent of where it points', (t) =
   assert.deepEqual([script, stored], [join(link, 'here.js'), link]);
 });
 
-test('a script that cannot be run is named, with why', (t) => {
+test('a script that cannot be run is named, with why and what to do', (t) => {
   const cwd = folder(t);
   assert.deepEqual(fault(cwd, { script: 'nope.js' }), {
     code: 'COVET_ERR_APP_SCRIPT',
-    message: `Cannot run ${cwd}/nope.js: there is no such file.`,
+    message: `Cannot run ${cwd}/nope.js: there is no such file. Name the file that is to run, or an app of \`covet-pm list\`.`,
   });
-  assert.match(fault(cwd, { script: 'sub' }).message, /sub: it is a directory\.$/);
-  assert.match(fault(cwd, { script: '/dev/null' }).message, /it is not a file\.$/);
+  assert.match(fault(cwd, { script: 'sub' }).message, /sub: it is a directory\. Name the file /);
+  assert.match(fault(cwd, { script: '/dev/null' }).message, /it is not a file\. Name the file /);
   assert.match(fault(cwd, { script: 'app.js/x' }).message, /there is no such file/);
   assert.match(fault(cwd, { script: './app.js', fields: { interpreter: 'none' } }).message, /it is not executable/);
 });

@@ -323,3 +323,8 @@ test('another user’s home, supervisor and script are refused, each by name', a
   assert.equal(unwritable.code, 1);
   assert.match(unwritable.stderr, /Cannot use \/usr\/covet as COVET_HOME: .*(EACCES|permission denied|EROFS)/);
 });
+
+test('version is a word, and with --json data', async (t) => {
+  const [plain, json] = [await run(emptyHome(t), ['version']), await run(emptyHome(t), ['version', '--json'])];
+  assert.deepEqual(JSON.parse(json.stdout), { apiVersion: 1, version: plain.stdout.trim() });
+});

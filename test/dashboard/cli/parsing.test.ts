@@ -79,6 +79,7 @@ test('start reads every kind of flag', async () => {
     { ...PLAIN, appArgs: ['--port', '1'] },
   );
   assert.deepEqual(options, {
+    usage: 'covet-pm start <script | name> [options] [-- arguments of the app]',
     script: 'app.js',
     args: ['--port', '1'],
     configFile: 'c.json',
@@ -102,7 +103,9 @@ test('start reads every kind of flag', async () => {
 
 test('flags that were not given set nothing', async () => {
   assert.deepEqual((await parse(startCommand, ['app.js'])).fields, {});
-  assert.deepEqual((await parse(runCommand, ['app.js', '-i', '4'])).fields, { instances: 4 });
+  const { fields, usage } = await parse(runCommand, ['app.js', '-i', '4']);
+  assert.deepEqual(fields, { instances: 4 });
+  assert.match(usage, /^covet-pm run <script> /);
 });
 
 test('a number that is none stays text, for the schema to refuse by its field', async () => {

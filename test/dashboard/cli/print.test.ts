@@ -38,24 +38,38 @@ test('list cuts names and addresses to fit 80 columns, and shows workers beneath
   assert.equal(
     printList(APPS, terminal(80), true),
     [
-      'name         status   gen  ready  listen          cpu   memory  restarts  uptime',
-      'a-name-tha…  online     3    2/2  *:3000 127.…  24.7%   100 MB         2  3m 20s',
-      '├ 0          ready      3         pid 4001      12.3%  50.0 MB         0  3m 20s',
-      '└ 1          ready      3         pid 4002      12.3%  50.0 MB         2  3m 20s',
-      'job          stopped    3    0/1  -                 -        -         1       -',
-      '└ 0          cold       3                           -        -         1       -',
+      'name       status   gen  ready/pid  listen        cpu   memory  restarts  uptime',
+      'a-name-t…  online     3        2/2  *:3000 12…  24.7%   100 MB         2  3m 20s',
+      '├ 0        ready      3       4001              12.3%  50.0 MB         0  3m 20s',
+      '└ 1        ready      3       4002              12.3%  50.0 MB         2  3m 20s',
+      'job        stopped    3        0/1  -               -        -         1       -',
+      '└ 0        cold       3          -                  -        -         1       -',
       '',
     ].join('\n'),
   );
 });
 
-test('on 40 columns the less important columns leave', () => {
+test('on 40 columns the less important columns leave, which is said, and a worker keeps its pid', () => {
   assert.equal(
     printList(APPS, terminal(40)),
     [
       'name       status   ready    cpu  memory',
       'a-name-t…  online     2/2  24.7%  100 MB',
       'job        stopped    0/1      -       -',
+      '(no room: gen, listen, restarts, uptime)',
+      '',
+    ].join('\n'),
+  );
+  assert.equal(
+    printList(APPS, terminal(40), true),
+    [
+      'name           status   ready/pid    cpu',
+      'a-name-that-…  online         2/2  24.7%',
+      '├ 0            ready         4001  12.3%',
+      '└ 1            ready         4002  12.3%',
+      'job            stopped        0/1      -',
+      '└ 0            cold             -      -',
+      '(no room: gen, listen, memory, restarts…',
       '',
     ].join('\n'),
   );
