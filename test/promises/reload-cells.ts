@@ -9,6 +9,10 @@ export interface Cell {
   readonly connections: number;
   readonly thinkMs?: readonly [number, number];
   readonly keeps?: boolean;
+  /** Asks on PORT + so many, not on PORT. */
+  readonly portOffset?: number;
+  /** Instance 0 alone answers. */
+  readonly oneWorker?: boolean;
   /** One request takes a second or more; left out of most rows of a default run. */
   readonly slow?: boolean;
 }
@@ -31,8 +35,8 @@ const thinking = ([0, 50, 500] as const).map((max): Cell => ({
   keeps: true,
 }));
 const agents: readonly Cell[] = [
-  { client: 'agent', connections: 4, thinkMs: [0, 20] },
-  { client: 'undici', connections: 4, thinkMs: [0, 20] },
+  { client: 'agent', connections: 4, thinkMs: [0, 20], keeps: true },
+  { client: 'undici', connections: 4, thinkMs: [0, 20], keeps: true },
 ];
 
 const http1: readonly Cell[] = [
@@ -41,11 +45,12 @@ const http1: readonly Cell[] = [
   ...agents,
   { client: 'undiciPipelining', connections: 2, thinkMs: [0, 20] },
   { client: 'halfHead', connections: 6, keeps: true },
-  { client: 'upload', connections: 2, slow: true },
-  { client: 'slowDownload', connections: 2, slow: true },
+  { client: 'upload', connections: 2, keeps: true, slow: true },
+  { client: 'slowDownload', connections: 2, keeps: true, slow: true },
 ];
+const onNextPort = http1.filter(({ slow = false }) => !slow).map((cell): Cell => ({ ...cell, portOffset: 1 }));
 const overTls = [reconnecting, ...thinking, ...agents].map((cell): Cell => ({ ...cell, keeps: false }));
-const streams: readonly Cell[] = [{ client: 'http2', connections: 4, thinkMs: [0, 20] }];
+const streams = ([0, 50, 500] as const).map((max): Cell => ({ client: 'http2', connections: max === 0 ? 2 : 4, thinkMs: [0, max] }));
 
 export const ROWS: readonly Row[] = [
   { app: 'http.cjs', clients: http1 },
@@ -55,8 +60,8 @@ export const ROWS: readonly Row[] = [
   { app: 'fastify.mjs', clients: http1 },
   { app: 'slow-3s.cjs', clients: [reconnecting, ...thinking, ...agents], reloads: 2 },
   { app: 'own-signal-handler.cjs', clients: http1 },
-  { app: 'late-second-port.cjs', clients: http1 },
-  { app: 'admin-port-instance-0.cjs', clients: http1 },
+  { app: 'late-second-port.cjs', clients: [...http1, ...onNextPort] },
+  { app: 'admin-port-instance-0.cjs', clients: [...http1, ...onNextPort.map((cell) => ({ ...cell, oneWorker: true }))] },
   { app: 'unix-listener.cjs', unix: true, clients: [reconnecting, ...thinking] },
   { app: 'https.cjs', tls: true, clients: overTls },
   { app: 'http2.cjs', tls: true, clients: streams },
@@ -65,7 +70,8 @@ export const ROWS: readonly Row[] = [
   { app: 'sse.cjs', clients: [{ client: 'sse', connections: 6 }, ...http1] },
 ];
 
-/** "keepAlive that thinks 0-50 ms". */
-export function nameOf({ client, thinkMs }: Cell): string {
-  return thinkMs === undefined ? client : `${client} that thinks ${thinkMs[0]}-${thinkMs[1]} ms`;
+/** "keepAlive that thinks 0-50 ms, on PORT + 1". */
+export function nameOf({ client, thinkMs, portOffset }: Cell): string {
+  const pause = thinkMs === undefined ? '' : ` that thinks ${thinkMs[0]}-${thinkMs[1]} ms`;
+  return `${client}${pause}${portOffset === undefined ? '' : `, on PORT + ${portOffset}`}`;
 }

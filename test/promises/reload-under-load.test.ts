@@ -4,8 +4,12 @@
  * any other run. Each row is also run with the mechanism taken away, and then each of its clients must report losses.
  */
 import assert from 'node:assert/strict';
+import { existsSync, mkdtempSync, readFileSync, rmSync } from 'node:fs';
+import { tmpdir } from 'node:os';
+import { dirname, join } from 'node:path';
 import { describe, test, type TestContext } from 'node:test';
 import { isInstalled, runH2load, runWrk, type ToolResult } from '../load/tools.ts';
+import { eventually } from './eventually.ts';
 import { type Cell, nameOf, ROWS, type Row } from './reload-cells.ts';
 import { assertAllLose, assertNothingLost, Served, stopAll } from './served.ts';
 import { ALL, control, isAgain, picked, SEED } from './tier.ts';
@@ -14,6 +18,7 @@ const RELOADS = 3;
 /** A default run has one less of each, and one that repeats it a single one. */
 const reloadsOf = ({ reloads = RELOADS }: Row): number => (ALL ? reloads : isAgain ? 1 : Math.max(1, reloads - 1));
 const SECONDS = 5;
+const REQUESTS = 20_000;
 /** A reload of each app has the same moments; it is repeated on one of them. */
 const reloadsAlone = ({ app }: Row): number => (app === 'http.cjs' ? 20 : 5);
 
@@ -39,11 +44,13 @@ async function reloadUnder(t: TestContext, row: Row, cells: readonly Cell[], rel
       Object.hasOwn(tally.builds, `r${reloads + 1}`),
       `${nameOf(cell)} was never answered by the last build: ${JSON.stringify(tally.builds)}`,
     );
+    if (cell.oneWorker === true)
+      assert.equal(Object.keys(tally.pids).length, reloads + 1, `${nameOf(cell)} was answered by others: ${JSON.stringify(tally.pids)}`);
   }
 }
 
-function kindOf({ tls = false, unix = false }: Row): { tls: boolean; unix: boolean } {
-  return { tls, unix };
+function kindOf({ tls = false, unix = false, clients }: Row): { tls: boolean; unix: boolean; listeners: number } {
+  return { tls, unix, listeners: 1 + Math.max(...clients.map(({ portOffset = 0 }) => portOffset)) };
 }
 
 /** Between them they have every kind of client; by default the others are not run a second time, as another user. */
@@ -80,17 +87,16 @@ describe('reload with the mechanism off', { concurrency: 3, ...control }, () => 
 });
 
 describe('reload under clients that nobody here wrote', () => {
-  const tools: readonly { tool: string; app: string; run: (port: number, seconds: number) => Promise<ToolResult> }[] = [
-    { tool: 'wrk', app: 'http.cjs', run: async (port, seconds) => runWrk(`http://127.0.0.1:${port}/`, { connections: 16, seconds }) },
+  const tools: readonly { tool: string; run: (port: number) => Promise<ToolResult> }[] = [
+    { tool: 'wrk', run: async (port) => runWrk(`http://127.0.0.1:${port}/`, { connections: 16, seconds: SECONDS }) },
     {
       tool: 'h2load',
-      app: 'http.cjs',
-      run: async (port, seconds) => runH2load(`http://127.0.0.1:${port}/`, { connections: 8, seconds, http1: true }),
+      run: async (port) => runH2load(`http://127.0.0.1:${port}/`, { connections: 8, requests: REQUESTS, http1: true }),
     },
   ];
-  for (const { tool, app, run } of tools) {
-    test(`reload loses no request of ${tool}`, { skip: isInstalled(tool) ? false : `${tool} is not installed` }, async (t) => {
-      const served = await Served.start(t, { app });
+  for (const { tool, run } of tools) {
+    test(`reload loses no request of ${tool}`, { skip: skipOf(tool) }, async (t) => {
+      const served = await Served.start(t, { app: 'http.cjs' });
       let reloads = 0;
       let isOver = false;
       const reloading = (async () => {
@@ -98,7 +104,7 @@ describe('reload under clients that nobody here wrote', () => {
       })();
       let requests = 0;
       while (reloads < 2) {
-        const result = await Promise.race([run(served.port, SECONDS), reloading.then(() => assert.fail('the reloads ended first'))]);
+        const result = await Promise.race([run(served.port), reloading.then(() => assert.fail('the reloads ended first'))]);
         assert.deepEqual(result.errors, [], result.output);
         assert.ok(result.requests > 0);
         requests += result.requests;
@@ -108,4 +114,24 @@ describe('reload under clients that nobody here wrote', () => {
       t.diagnostic(`${requests} requests, ${reloads} reloads`);
     });
   }
+
+  test('reload loses no request of h2load that an HTTP/2 app has seen', { skip: skipOf('h2load') }, async (t) => {
+    const seen = join(mkdtempSync(join(tmpdir(), 'seen-')), 'requests');
+    t.after(() => rmSync(dirname(seen), { recursive: true }));
+    const served = await Served.start(t, { app: 'h2c.cjs', config: { env: { SEEN: seen } } });
+    const result = runH2load(`http://127.0.0.1:${served.port}/`, { connections: 8, requests: 1_000_000 });
+    await eventually('some requests', () => existsSync(seen) && linesOf(seen).length > 100);
+    await served.reload();
+    const { requests, output } = await result;
+    assert.equal(requests, linesOf(seen).length, output);
+    t.diagnostic(`${requests} requests`);
+  });
 });
+
+function skipOf(tool: string): string | false {
+  return isInstalled(tool) ? false : `${tool} is not installed`;
+}
+
+function linesOf(path: string): string[] {
+  return readFileSync(path, 'utf8').split('\n').slice(0, -1);
+}

@@ -23,6 +23,8 @@ export interface ServedOptions extends HomeOptions {
   readonly tls?: boolean;
   readonly unix?: boolean;
   readonly config?: Partial<TestApp>;
+  /** How many addresses the app opens; 1. */
+  readonly listeners?: number;
 }
 
 /** Whoever ends what was begun: a test, or a benchmark. */
@@ -63,8 +65,9 @@ export class Served {
       env: { PORT: String(port), ...(options.unix === true ? { SOCKET: socketPath } : {}), ...options.config?.env },
     });
     // An app is ready when it listens, or when it has lived for minHealthyMs: one that takes longer to listen is awaited here.
-    const isServing = async (): Promise<boolean> => (await home.app()).listen.length > 0;
-    await eventually('a listener', isServing);
+    const { listeners = 1 } = options;
+    const isServing = async (): Promise<boolean> => (await home.app()).listen.length >= listeners;
+    await eventually(`${listeners} listeners`, isServing);
     const target: Target = { host: '127.0.0.1', port, tls: options.tls === true, ...(options.unix === true ? { socketPath } : {}) };
     return new Served(home, deployment, port, target, load);
   }
@@ -77,20 +80,23 @@ export class Served {
     this.#load = load;
   }
 
-  async begin(options: Omit<LoadOptions, 'target'>): Promise<Load> {
-    return this.#load.begin({ target: this.target, ...options });
+  async begin(options: Omit<LoadOptions, 'target'>, portOffset = 0): Promise<Load> {
+    return this.#load.begin({ target: { ...this.target, port: this.port + portOffset }, ...options });
   }
 
   async beginAll(cells: readonly Cell[], more: Partial<LoadOptions> = {}): Promise<CellLoad[]> {
     return Promise.all(
       cells.map(async (cell) => ({
         cell,
-        load: await this.begin({
-          kind: cell.client,
-          connections: cell.connections,
-          ...(cell.thinkMs === undefined ? {} : { thinkMs: cell.thinkMs }),
-          ...more,
-        }),
+        load: await this.begin(
+          {
+            kind: cell.client,
+            connections: cell.connections,
+            ...(cell.thinkMs === undefined ? {} : { thinkMs: cell.thinkMs }),
+            ...more,
+          },
+          cell.portOffset,
+        ),
       })),
     );
   }
