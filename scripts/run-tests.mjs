@@ -106,7 +106,7 @@ async function runOnNode(major) {
     if ((await exitOf('npm', install, { cwd: folder })) !== 0) return void totals.fail++;
   }
   const options = { node, env: { ...again, PATH: `${dirname(node)}:${process.env.PATH}` } };
-  const inWorker = files.filter((file) => /\/worker\/(listen|leaks|handover)\.|\/promises\/(run|logs)\./.test(file));
+  const inWorker = files.filter((file) => /\/worker\/(listen|leaks|handover)\.|\/promises\/(run|logs|environment)\./.test(file));
   await run(`Node ${major}`, tier === 'default' ? inWorker : files, options);
 }
 

@@ -64,6 +64,28 @@ describe('readiness', () => {
     assert.equal((await load.stop()).lost, 0);
   });
 
+  test("with readiness `signal` listening is not enough: the app's word is waited for, in a reload too", async (t) => {
+    const config = { instances: 2, readiness: 'signal', readyTimeoutMs: 4_000, env: { READY_AFTER_MS: String(BOOT_MS) } } as const;
+    const served = await Served.start(t, { app: 'ready-signal.cjs', config });
+    const events = await served.home.events();
+    const loads = await served.beginAll(CLIENTS);
+    served.deployment.release('r2', 'ready-signal.cjs');
+    const { generation } = await served.reload();
+    for (const slot of [0, 1]) {
+      const is = (to: string) => (event: { slot: number; generation: number; to: string }) =>
+        event.slot === slot && event.generation === generation && event.to === to;
+      const booting = await events.waitFor('slot.changed', is('booting'));
+      const ready = await events.waitFor('slot.changed', is('ready'));
+      assert.ok(Date.parse(ready.at) - Date.parse(booting.at) >= BOOT_MS, `slot ${slot} was ready before it said so`);
+    }
+    assertNothingLost(await stopAll(loads));
+    const pids = await served.home.pids();
+    served.deployment.release('r3', 'http.cjs');
+    const silent = await served.home.covet('reload', 'web', '--deadline', '60000');
+    assert.equal(silent.code, 1, said(silent));
+    assert.deepEqual(await served.home.pids(), pids, 'a build that never says it is ready changes nothing');
+  });
+
   test("a crashed worker's successor is ready when it listens", async (t) => {
     const { served } = await slow(t);
     const events = await served.home.events();
