@@ -12,6 +12,7 @@ import { freePort } from '../test/promises/ports.ts';
 import { Deployment } from '../test/promises/release.ts';
 import type { OperationResults } from '../supervisor/protocol/operations.ts';
 import { enterNamespace } from './machine.ts';
+import { faultsOf } from './reload-judge.ts';
 import { digits, report } from './report.ts';
 import { percentile } from './statistics.ts';
 
@@ -23,11 +24,11 @@ const RELOADS = small ? 2 : soak ? 1_000 : 50;
 const ANSWERS = small ? 20 : 1_000;
 const PROGRESS_RELOADS = 25;
 const CLIENTS = [
-  { kind: 'reconnect', connections: 32 },
-  { kind: 'keepAlive', connections: 32 },
-  { kind: 'keepAlive', connections: 64, thinkMs: [0, 500] },
-  { kind: 'agent', connections: 8 },
-  { kind: 'undici', connections: 8 },
+  { kind: 'reconnect', connections: 32, keeps: false },
+  { kind: 'keepAlive', connections: 32, keeps: true },
+  { kind: 'keepAlive', connections: 64, thinkMs: [0, 500], keeps: true },
+  { kind: 'agent', connections: 8, keeps: true },
+  { kind: 'undici', connections: 8, keeps: true },
 ] as const;
 
 const home = new Home();
@@ -52,6 +53,10 @@ try {
   }
   const tallies = await Promise.all(loads.map(async (each) => each.stop()));
   const lost = tallies.reduce((sum, tally) => sum + tally.lost, 0);
+  const faults = faultsOf(
+    tallies.map((tally, i) => ({ tally, ...CLIENTS[i]! })),
+    RELOADS * ANSWERS,
+  );
   const requests = tallies.reduce((sum, tally) => sum + tally.requests, 0);
   const sorted = times.toSorted((a, b) => a - b);
   report({
@@ -71,11 +76,12 @@ try {
       `${requests} requests, ${lost} lost`,
       `a reload took ${digits(percentile(sorted, 0.5))} ms (median), ${digits(percentile(sorted, 0.99))} ms (p99), ${digits(sorted.at(-1) ?? 0)} ms (max)`,
       `connections handed over ${drains.handedOver}, closed idle ${drains.idleClosed}, cut ${drains.cut}; workers killed ${drains.killed}`,
+      ...faults.map((fault) => `fault: ${fault}`),
       ...tallies.flatMap((tally) => tally.examples.map((example) => `lost by ${tally.client}: ${example}`)),
     ],
     samples: { times, tallies, drains },
   });
-  if (lost > 0) process.exitCode = 1;
+  if (faults.length > 0) process.exitCode = 1;
 } finally {
   await load.close();
   await home.end();

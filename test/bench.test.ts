@@ -5,9 +5,11 @@ import { mkdtempSync, readdirSync, readFileSync, rmSync } from 'node:fs';
 import { release, tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { describe, test } from 'node:test';
+import { type Account, faultsOf } from '../bench/reload-judge.ts';
 import { keep, linesOf, type Report } from '../bench/report.ts';
 import { collect, type Sample } from '../bench/rounds.ts';
 import { breaksBuild, type Claim, differenceOf, type Figure, figureOf, judge, percentile, ratioOf } from '../bench/statistics.ts';
+import { Counter } from './load/tally.ts';
 import { resultOf } from './promises/home.ts';
 import { repositoryRoot } from './promises/root.ts';
 
@@ -83,6 +85,21 @@ describe('rounds of benchmarks', () => {
     assert.deepEqual(notes, ['15 of 29 rounds thrown out: a server got less than 80 % of its CPU']);
     assert.equal(judge(figureOf(Array.from({ length: 14 }, () => 0.3)), { kind: 'ratio at most', limit: 0.5 }), 'not resolved');
     assert.throws(() => collect([two[0]], 15, () => sample(0.5)), /in each of 15 a server got less than 80 %/);
+  });
+});
+
+describe('the judge of reloads', () => {
+  const account = (requests: number, opened: number, keeps: boolean, lost = 0): Account => {
+    const counter = new Counter('agent');
+    return { tally: { ...counter.tally(), requests, opened, lost }, connections: 8, keeps };
+  };
+
+  test('losses, too few requests and kept connections that were opened again are faults', () => {
+    const good = [account(600, 8, true), account(400, 400, false)];
+    assert.deepEqual(faultsOf(good, 1_000), []);
+    assert.match(faultsOf(good, 1_001).join(), /^Expected 1001 requests or more, got 1000/);
+    assert.deepEqual(faultsOf([account(1_000, 9, true)], 1_000), ['Expected agent to keep its 8 connections, got 9 opened']);
+    assert.deepEqual(faultsOf([account(1_000, 8, true, 1)], 1_000), ['1 requests were lost']);
   });
 });
 
