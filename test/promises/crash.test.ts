@@ -3,7 +3,8 @@
  * successor sits in the same slot and takes it.
  */
 import assert from 'node:assert/strict';
-import { writeFileSync, rmSync } from 'node:fs';
+import { mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
+import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { describe, test } from 'node:test';
 import { Wire } from '../load/wire.ts';
@@ -57,6 +58,46 @@ describe('crash of a worker', () => {
     const online = await events.waitFor('app.changed', (event) => event.to === 'online' && event.seq > degraded.seq);
     assert.deepEqual([online.from, online.reason], ['degraded', 'slot 1 is ready']);
     assert.equal(events.of('app.degraded').length, 0, 'one crash is no alarm');
+  });
+
+  test('of workers that are killed in the middle, no request is lost that none had accepted', async (t) => {
+    const folder = mkdtempSync(join(tmpdir(), 'accepted-'));
+    t.after(() => rmSync(folder, { recursive: true }));
+    const accepted = join(folder, 'accepted');
+    const restart = { delayMs: 10, delayMaxMs: 50 };
+    const served = await Served.start(t, { app: 'answers-late.cjs', config: { env: { ACCEPTED: accepted }, restart } });
+    const events = await served.home.events();
+    const load = await served.begin({ kind: 'reconnect', connections: 32 });
+    const kills = 4;
+    for (let i = 0; i < kills; i++) {
+      const victim = (await served.home.app()).workers[i % 2]!;
+      process.kill(victim.pid, 'SIGKILL');
+      await events.waitFor('worker.exited', (event) => event.pid === victim.pid);
+      await eventually('its successor', async () => (await served.home.app()).workers.every(({ state }) => state === 'ready'));
+      await load.more(64);
+    }
+    const { requests, answered, lost, lostBy } = await load.stop();
+    // Each request has a connection of its own. One may have been accepted in the instant of the kill, before it was written down.
+    const unaccepted = requests - readFileSync(accepted, 'utf8').split('\n').slice(0, -1).length;
+    assert.ok(lost > 0, 'nobody was killed in the middle of anything');
+    assert.ok(unaccepted <= kills && unaccepted >= 0, `${unaccepted} of ${requests} had not been accepted; ${JSON.stringify(lostBy)}`);
+    t.diagnostic(`${answered} answered, ${lost} lost, ${unaccepted} of them not seen to be accepted`);
+  });
+
+  test('a successor that is later than queueMs: clients are refused meanwhile, and served after', async (t) => {
+    const config = { instances: 1, queueMs: 300, minHealthyMs: 200, env: { BOOT_MS: '2500', THROW: '/nonexistent' } };
+    const served = await Served.start(t, { app: 'boots-slowly.cjs', config });
+    const load = await served.begin({ kind: 'reconnect', connections: 4 });
+    const [pid = 0] = await served.home.pids();
+    process.kill(pid, 'SIGKILL');
+    await eventually('clients to be refused', async () => (await load.peek()).lostBy.refused > 0);
+    await load.more(8);
+    const { lostBy, lost, pids } = await load.stop();
+    assert.equal(Object.keys(pids).length, 2);
+    // The rest were accepted by the dead, or waited when the queue was closed.
+    assert.equal(lost, lostBy.refused + lostBy.reset + lostBy.empty, JSON.stringify(lostBy));
+    assert.ok(lostBy.reset + lostBy.empty <= 8, JSON.stringify(lostBy));
+    t.diagnostic(`${lostBy.refused} refused, ${lostBy.reset + lostBy.empty} cut`);
   });
 
   test('of a blocked worker that is killed, the one accepted request is lost and none of the queued', async (t) => {

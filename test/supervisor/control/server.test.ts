@@ -108,7 +108,7 @@ test('more of the last lines than may wait are all told to a client that reads s
 test('a follower that did not read is told how many are missing where they are missing, and goes on', async (t) => {
   const core = coreIn(t);
   const { client, served } = await conversation(t, core);
-  new ControlConnection(core, served, () => {}).begin();
+  new ControlConnection(core, served, QUIET).begin();
   client.pause();
   client.write('{"jsonrpc":"2.0","id":1,"method":"events","params":{"last":0,"follow":true}}\n');
   await eventually('the subscription', () => core.events.listenerCount('event') > 0);
