@@ -248,12 +248,21 @@ function connectError(error: Error, { home, control }: Paths): Error {
   }
 }
 
-/** With the workers that serve on where covet-init was killed with its supervisor. */
+/** With the workers that serve on where covet-init was killed with its supervisor, or why it cannot be told. */
 function absence(paths: Paths, cause: CovetError): CovetError {
-  const left = findLeft(paths)?.workers.length ?? 0;
-  if (left === 0) return cause;
-  const advice = `${left} of its workers still ${left === 1 ? 'serves' : 'serve'}: \`covet-pm resurrect\` takes them back.`;
-  return new CovetError('COVET_ERR_SUPERVISOR_ABSENT', { home: paths.home, advice }, { cause });
+  const advice = adviceOnLeft(paths);
+  return advice === null ? cause : new CovetError('COVET_ERR_SUPERVISOR_ABSENT', { home: paths.home, advice }, { cause });
+}
+
+/** null where there are none. */
+export function adviceOnLeft(paths: Paths): string | null {
+  try {
+    const left = findLeft(paths)?.workers.length ?? 0;
+    if (left === 0) return null;
+    return `${left} of its workers still ${left === 1 ? 'serves' : 'serve'}: \`covet-pm resurrect\` takes them back.`;
+  } catch (error) {
+    return (error as CovetError).message;
+  }
 }
 
 /** covet-init lives, and no supervisor of it can be reached. */

@@ -16,6 +16,7 @@ import type { Native } from '../../native/index.ts';
 import { realEnv, type Env } from '../env.ts';
 import { readGroupKey, readWorkerKey } from '../init/keys.ts';
 import { encodeState, type StateRecord } from '../init/state.ts';
+import { CovetError } from '../protocol/errors.ts';
 import type { InitPacket } from '../protocol/init-wire.ts';
 import { NEW_WIRES_FILE, type NewWires } from '../protocol/worker-wire.ts';
 import type { AppRecord } from '../state/wanted.ts';
@@ -191,7 +192,7 @@ function wantedApps({ paths }: Env): readonly AppRecord[] {
 }
 
 function sentenceOf(error: NodeJS.ErrnoException): string {
-  if (error.message.startsWith('already running')) return error.message;
+  if (error instanceof CovetError || error.message.startsWith('already running')) return error.message;
   if (error.code !== 'EPERM' && error.code !== 'EACCES') return `Cannot take the workers back: ${error.message}.`;
   return (
     'Cannot take the workers back: the kernel refuses to look into them (pidfd_getfd: EPERM). Run this as root, or as the user of the workers with ' +

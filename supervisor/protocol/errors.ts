@@ -24,6 +24,11 @@ export const ERRORS = {
     message: 'covet-init runs as pid {pid}, but its supervisor does not answer: see {log}. {advice}',
   },
   COVET_ERR_SUPERVISOR_START: { exit: EXIT.failed, message: 'The supervisor did not start: {reason}' },
+  COVET_ERR_LEFT_UNREADABLE: {
+    exit: EXIT.failed,
+    message:
+      'Cannot read in {path} which workers of {home} still serve: {reason}. Nothing is started beside them. Mend the file; or end them (`grep -ls COVET_APP= /proc/[0-9]*/environ` finds workers) and remove it.',
+  },
   COVET_ERR_SUPERVISOR_STOPPING: {
     exit: EXIT.failed,
     message: 'The supervisor is stopping; it takes no more work. Start it again with `covet-pm resurrect`.',

@@ -7,9 +7,10 @@ import { spawn } from 'node:child_process';
 import { closeSync, constants, openSync, readFileSync, readSync, rmSync } from 'node:fs';
 import { join } from 'node:path';
 import { describe, test } from 'node:test';
+import { endAll, isAlive, killBoth, takeBack } from './both-die.ts';
 import { eventually } from './eventually.ts';
-import { type Home, resultOf, SHORT } from './home.ts';
-import { openFds, processInfo } from './processes.ts';
+import { resultOf, SHORT } from './home.ts';
+import { openFds } from './processes.ts';
 import { refusingHost } from './refusing-host.ts';
 import type { Cell } from './reload-cells.ts';
 import { repositoryRoot } from './root.ts';
@@ -32,9 +33,6 @@ const KINDS: readonly (readonly [dispatch: 'bpf' | 'hash' | 'shared', Partial<Se
 
 const kinds = ALL || isAgain ? picked(KINDS) : [KINDS[0]!, ...picked(KINDS.slice(1))];
 const TIMES = isAgain && !ALL ? 1 : 3;
-
-/** A zombie is dead: whether it is reaped is the affair of whoever it was left to. */
-const isAlive = (pid: number): boolean => ![undefined, 'Z'].includes(processInfo(pid)?.state);
 
 describe('death of covet-init and its supervisor at once', () => {
   const hostWithout = refusingHost();
@@ -68,7 +66,7 @@ describe('death of covet-init and its supervisor at once', () => {
   });
 
   for (const [dispatch, options] of kinds)
-    test(`${dispatch}: \`resurrect\` takes the same workers back, ${TIMES} times in a row, and nothing is lost then or later`, async (t) => {
+    test(`${dispatch}: \`resurrect\` takes the same workers back, ${TIMES === 1 ? 'once' : `${TIMES} times in a row`}, and nothing is lost then or later`, async (t) => {
       const served = await Served.start(t, { app: 'ticks.cjs', ...options });
       const { home } = served;
       const pids = await home.pids();
@@ -172,29 +170,6 @@ describe('death of covet-init and its supervisor at once', () => {
   });
 });
 
-async function takeBack(home: Home, pids: readonly number[]): Promise<void> {
-  const result = await home.covet('resurrect');
-  assert.equal(result.code, 0, `${said(result)}\n${home.log()}`);
-  const app = await home.app();
-  assert.equal(app.status, 'online');
-  assert.deepEqual(
-    app.workers.map(({ pid }) => pid),
-    pids,
-    'the same workers',
-  );
-}
-
-/** Neither is given the time to follow the other. */
-async function killBoth(home: Home): Promise<void> {
-  const { init, supervisor } = await home.list();
-  for (const pid of [init.pid, supervisor.pid]) {
-    process.kill(pid, 'SIGSTOP');
-    await eventually('it to be stopped', () => processInfo(pid)?.state === 'T');
-  }
-  for (const pid of [init.pid, supervisor.pid]) process.kill(pid, 'SIGKILL');
-  await eventually('both to be dead', () => !isAlive(init.pid) && !isAlive(supervisor.pid));
-}
-
 /** What a worker's own read end of its stdout holds. It is taken out, and kept for the next look. */
 const taken = new Map<number, string>();
 function waiting(pid: number): { text: string; ticks: number } {
@@ -226,9 +201,4 @@ function assertNoGap(slot: number, written: string, text: string): void {
     assert.ok(number <= previous + 1, `slot ${slot}: ${number} follows ${previous}`);
   }
   assert.ok(numbers.length >= TICKS);
-}
-
-async function endAll(pids: readonly number[]): Promise<void> {
-  for (const pid of pids) if (isAlive(pid)) process.kill(pid, 'SIGKILL');
-  await eventually('the workers to be gone', () => !pids.some(isAlive));
 }

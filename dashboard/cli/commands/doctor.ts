@@ -7,7 +7,7 @@ import { native } from '../../../native/index.ts';
 import { CovetError } from '../../../supervisor/protocol/errors.ts';
 import { OPERATIONS, type DoctorView } from '../../../supervisor/protocol/operations.ts';
 import type { Client } from '../../client.ts';
-import { callerPaths } from '../../connection.ts';
+import { adviceOnLeft, callerPaths } from '../../connection.ts';
 import { connectIfThere, nativePart } from '../../launch.ts';
 import { printDoctor } from '../print/doctor.ts';
 import { print, printJson, terminalStyle } from '../terminal.ts';
@@ -29,10 +29,15 @@ async function look(): Promise<DoctorView> {
   try {
     client = await connectIfThere();
   } catch (error) {
-    if (error instanceof CovetError && error.code === 'COVET_ERR_SUPERVISOR_DOWN') return lookAlone(['does not answer', error.message]);
+    if (error instanceof CovetError && error.code === 'COVET_ERR_SUPERVISOR_DOWN')
+      return lookAlone('note', 'does not answer', error.message);
     throw error;
   }
-  if (client === null) return lookAlone(['none runs', 'So nothing is known of apps. `covet-pm start app.js` starts one.']);
+  if (client === null) {
+    const left = adviceOnLeft(callerPaths());
+    if (left !== null) return lookAlone('warning', 'none runs', left);
+    return lookAlone('note', 'none runs', 'So nothing is known of apps. `covet-pm start app.js` starts one.');
+  }
   try {
     return await client.doctor({}, { deadlineMs: READ_DEADLINE_MS });
   } finally {
@@ -40,7 +45,8 @@ async function look(): Promise<DoctorView> {
   }
 }
 
-async function lookAlone(supervisor: readonly [found: string, advice: string]): Promise<DoctorView> {
-  const { hostFindings, note } = await import('../../../supervisor/host/findings.ts');
-  return { apiVersion: 1, findings: [...hostFindings(nativePart(native), callerPaths().home), note('supervisor', ...supervisor)] };
+async function lookAlone(level: 'note' | 'warning', found: string, advice: string): Promise<DoctorView> {
+  const { hostFindings } = await import('../../../supervisor/host/findings.ts');
+  const supervisor = { level, what: 'supervisor', found, advice };
+  return { apiVersion: 1, findings: [...hostFindings(nativePart(native), callerPaths().home), supervisor] };
 }
