@@ -37,7 +37,7 @@ export interface Env {
    * CLOCK_FILE in the home says.
    */
   readonly faults: ReadonlySet<string>;
-  /** A moment at which a test may have this process die, by the fault `die@<point>`. */
+  /** A moment at which a test may have this process die, by the fault `die@<point>`, or stop to be killed together with others, by `stop@<point>`. */
   reach(point: string): void;
 }
 
@@ -65,6 +65,7 @@ export function realEnv(variables: NodeJS.ProcessEnv = process.env): Env {
     faults,
     reach(point) {
       if (faults.has(`die@${point}`)) process.kill(process.pid, 'SIGKILL');
+      if (faults.has(`stop@${point}`)) process.kill(process.pid, 'SIGSTOP');
     },
   };
 }

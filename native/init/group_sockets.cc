@@ -79,9 +79,19 @@ Status openMembers(Group& group, Asker asker, bool hasTwoHalves) {
 
 Status openGuard(Group& group) {
   size_t first = group.members.size();
+  std::vector<uint32_t> serving;
+  for (size_t i = 0; i < first; i++) {
+    if (group.members[i].half == group.servingHalf) serving.push_back(static_cast<uint32_t>(i));
+  }
   Status done = addBound(group, -1, -1);
-  if (done.ok()) done = listenFrom(group, first);
-  if (!done.ok() && group.members.size() > first) group.members.pop_back();
+  if (!done.ok()) return done;
+  int guard = group.members.back().fd.get();
+  // From its listen() to the new program it may be picked by the old one, and whoever it gets would be reset. A kernel that refuses leaves that to chance.
+  (void)setDeaf(guard, true);
+  done = listenFrom(group, first);
+  if (done.ok()) (void)attachSelector(guard, serving);  // refused: the supervisor will say so
+  (void)setDeaf(guard, false);
+  if (!done.ok()) group.members.pop_back();
   return done;
 }
 

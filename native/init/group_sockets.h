@@ -13,7 +13,8 @@ Status openMembers(Group& group, Asker asker, bool hasTwoHalves);
 // A pair for one more slot (or a single one), with the next indices. On failure the group is as it was.
 Status appendMembers(Group& group, Asker asker);
 
-// The guard of a group that has all but that, with the last index. On failure the group is as it was.
+// The guard of a group that has all but that, with the last index, and a program that picks among the half that serves: the one that is there
+// picks by the places that members had while the group had a guard. On failure the group is as it was.
 Status openGuard(Group& group);
 
 }  // namespace covet

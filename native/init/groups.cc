@@ -90,6 +90,7 @@ std::optional<Group> groupOf(const Message& told) {
   if (!isKnown || !port || !dual || !backlog || !halves) return std::nullopt;
   group.backlog = static_cast<int>(*backlog);
   group.halves = static_cast<int>(*halves);
+  group.servingHalf = static_cast<int>(told.number("serving", 0, 1).value_or(0));
   group.isReusable = told.number("reuse", 0, 1).value_or(0) == 1;
   group.isShared = told.number("shared", 0, 1).value_or(0) == 1;
   if (group.family == AF_UNIX) {

@@ -51,6 +51,7 @@ struct Group {
   bool isReusable = false;  // UDP: the app set SO_REUSEADDR
   int backlog = 0;
   int halves = 1;
+  int servingHalf = 0;  // told where the guard has to be made anew
   std::optional<UnixPath> path;
   std::string note;             // the supervisor's own, told back to its successor
   std::vector<Member> members;  // the position is the index

@@ -1,6 +1,7 @@
 // TCP sockets of a reuseport group; see tcp_socket.h.
 #include "tcp_socket.h"
 
+#include <linux/filter.h>
 #include <netinet/tcp.h>
 
 namespace covet {
@@ -34,6 +35,13 @@ Result<Fd> tcpSocket(const InetAddress& address) {
   }
   if (Status bound = bindInetSocket(fd->get(), address); !bound.ok()) return bound.error();
   return fd;
+}
+
+Status setDeaf(int socket, bool isDeaf) {
+  sock_filter nothing[] = {BPF_STMT(BPF_RET | BPF_K, 0)};
+  sock_fprog program{1, nothing};
+  if (setsockopt(socket, SOL_SOCKET, isDeaf ? SO_ATTACH_FILTER : SO_DETACH_FILTER, &program, sizeof program) < 0) return lastError("setsockopt");
+  return {};
 }
 
 }  // namespace covet

@@ -14,4 +14,7 @@ Status probeTcpAddress(const InetAddress& address);
 // A bound member for the group of `address`. Port 0 takes a free one, told by boundPort.
 Result<Fd> tcpSocket(const InetAddress& address);
 
+// Whether no connection begins on it: what asks for one gets no answer, and asks again a second later. SO_ATTACH_FILTER, socket(7).
+Status setDeaf(int socket, bool isDeaf);
+
 }  // namespace covet

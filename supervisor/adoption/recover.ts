@@ -111,9 +111,10 @@ function groupRecords({ native }: Env, { packets }: Left, found: readonly Found[
       const socket = left[0]?.fd;
       if (socket === undefined || socket === null) return [];
       if (group.fields['halves'] !== '2') return groupOf(group.fields, left);
-      if (members.length - left.length < 2) return groupOf(group.fields, inKernelOrder(members));
+      const serving = liveHalf(key, apps);
+      if (members.length - left.length < 2) return groupOf({ ...group.fields, serving }, inKernelOrder(members));
       forgetProgram(native, socket);
-      return groupOf({ ...group.fields, halves: '1' }, onePerSlot(left, liveHalf(key, apps)));
+      return groupOf({ ...group.fields, halves: '1' }, onePerSlot(left, serving));
     });
 }
 

@@ -22,6 +22,8 @@ export interface ServedOptions extends HomeOptions {
   readonly app: string;
   readonly tls?: boolean;
   readonly unix?: boolean;
+  /** Its address is opened before its first worker, which finds it in LISTEN_FDS. */
+  readonly isLent?: boolean;
   readonly config?: Partial<TestApp>;
   /** How many addresses the app opens; 1. */
   readonly listeners?: number;
@@ -61,6 +63,7 @@ export class Served {
       script: deployment.script,
       cwd: deployment.folder,
       instances: 2,
+      ...(options.isLent === true ? { listen: [`tcp://127.0.0.1:${port}`] } : {}),
       ...options.config,
       env: { PORT: String(port), ...(options.unix === true ? { SOCKET: socketPath } : {}), ...options.config?.env },
     });
