@@ -12,6 +12,7 @@ import { binary, native, packageRoot } from '../native/index.ts';
 import { findLeft } from '../supervisor/protocol/left-workers.ts';
 import { CovetError, nativePart } from '../supervisor/protocol/errors.ts';
 import type { Paths } from '../supervisor/protocol/paths.ts';
+import { processStat } from '../supervisor/protocol/proc-files.ts';
 import { connect, type Client, type ConnectOptions } from './client.ts';
 import { callerPaths, downError } from './connection.ts';
 import { prepareHome } from './home.ts';
@@ -201,12 +202,8 @@ function hasOpen(pid: number, path: string): boolean {
 
 /** A zombie has ended: when it is reaped is its parent's affair, which may be a container's PID 1 that takes its time. */
 function isAlive(pid: number): boolean {
-  try {
-    const stat = readFileSync(`/proc/${pid}/stat`, 'utf8');
-    return stat[stat.lastIndexOf(')') + 2] !== 'Z';
-  } catch {
-    return false;
-  }
+  const stat = processStat(pid);
+  return stat !== null && stat.state !== 'Z';
 }
 
 function pause(): Promise<void> {

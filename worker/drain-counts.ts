@@ -42,18 +42,3 @@ export function countOpen(connections: Iterable<Connection>): ConnectionCounts {
   for (const connection of connections) counts[kindOf(connection)]++;
   return counts;
 }
-
-function addCounts(a: ConnectionCounts, b: ConnectionCounts): ConnectionCounts {
-  const sum = emptyCounts();
-  for (const kind of Object.keys(sum) as (keyof Counts)[]) sum[kind] = a[kind] + b[kind];
-  return sum;
-}
-
-export function addDrainCounts(a: DrainCounts, b: DrainCounts): DrainCounts {
-  return {
-    handedOver: a.handedOver + b.handedOver,
-    drained: addCounts(a.drained, b.drained),
-    idleClosed: a.idleClosed + b.idleClosed,
-    cut: addCounts(a.cut, b.cut),
-  };
-}

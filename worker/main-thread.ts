@@ -13,7 +13,7 @@ import {
 } from '../supervisor/protocol/worker-wire.ts';
 import { Channel } from './channel.ts';
 import { installClusterFacade } from './cluster-facade.ts';
-import { addDrainCounts } from './drain-counts.ts';
+import { addDrain } from '../supervisor/protocol/drain-counts.ts';
 import type { DrainOrder } from './drain.ts';
 import { Ipc } from './ipc.ts';
 import { whenLoaded } from './loaded.ts';
@@ -124,7 +124,7 @@ export class MainThread implements Report {
     const threads = this.#threads.drain({ ...order, handOver: false });
     this.#serving.drain(order, (counts) => {
       void threads.then((others) => {
-        this.#drained = others.reduce((sum: DrainCounts, other) => (other === null ? sum : addDrainCounts(sum, other)), counts);
+        this.#drained = others.reduce((sum: DrainCounts, other) => addDrain(sum, other), counts);
         this.tell({ t: 'drained', counts: this.#drained });
       });
     });

@@ -11,7 +11,7 @@ import type { ReadyNotices } from '../slots/ready-notices.ts';
 import type { WorkerTable } from '../slots/worker-table.ts';
 import type { AppRecord } from '../state/wanted.ts';
 import type { App } from './app.ts';
-import { NO_DRAIN } from './drain-counts.ts';
+import { NO_DRAIN } from '../protocol/drain-counts.ts';
 
 export interface AppDeps {
   readonly env: Env;

@@ -12,7 +12,7 @@ import type { AppRecord } from '../state/wanted.ts';
 import { Answers } from './answers.ts';
 import { NOTHING_YET, type AppDeps, type Outcome } from './app-deps.ts';
 import { AppHost } from './app-host.ts';
-import { addDrain } from './drain-counts.ts';
+import { addDrain } from '../protocol/drain-counts.ts';
 import { Memory } from './memory.ts';
 import { Degraded } from './degraded.ts';
 import { Effects } from './effects.ts';

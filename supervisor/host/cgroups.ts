@@ -2,9 +2,10 @@
  * The cgroup v2 tree of this supervisor, where it has one (cgroup-policy.ts): a group per app, its limits, what is in it, and its end by
  * cgroup.kill. A group is found by its app's name, so the next supervisor needs nothing of this one. cgroups(7).
  */
-import { accessSync, constants, existsSync, mkdirSync, readdirSync, readFileSync, rmdirSync, writeFileSync } from 'node:fs';
+import { accessSync, constants, existsSync, mkdirSync, readdirSync, rmdirSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import type { AppConfig } from '../protocol/config.ts';
+import { readIfThere } from '../protocol/proc-files.ts';
 import { OWN_GROUP, planCgroups, type CgroupPlan } from './cgroup-policy.ts';
 
 /** What limits need; nothing else is enabled. */
@@ -34,7 +35,7 @@ export function readCgroupPlan(initPid: number, isService: boolean): CgroupPlan 
       return false;
     }
   };
-  const text = (path: string): string => read(path) ?? '';
+  const text = (path: string): string => readIfThere(path) ?? '';
   const facts = {
     groups: text('/proc/self/cgroup'),
     mounts: text('/proc/self/mountinfo'),
@@ -116,7 +117,7 @@ export class Cgroups {
   /** How many processes of the group the kernel has ended for lack of memory, ever; null where nobody counts. */
   oomKills(app: string): number | null {
     const folder = this.#folder(app);
-    const count = folder === null ? undefined : /^oom_kill (\d+)$/m.exec(read(join(folder, 'memory.events')) ?? '')?.[1];
+    const count = folder === null ? undefined : /^oom_kill (\d+)$/m.exec(readIfThere(join(folder, 'memory.events')) ?? '')?.[1];
     return count === undefined ? null : Number(count);
   }
 
@@ -177,13 +178,5 @@ function below(folder: string): string[] {
 }
 
 function words(path: string): string[] {
-  return (read(path) ?? '').split(/\s+/).filter(Boolean);
-}
-
-function read(path: string): string | null {
-  try {
-    return readFileSync(path, 'utf8');
-  } catch {
-    return null; // not there
-  }
+  return (readIfThere(path) ?? '').split(/\s+/).filter(Boolean);
 }

@@ -1,8 +1,8 @@
 /** What this host grants the supervisor: CPUs by affinity, and the CFS quota of its cgroup. Read anew at each call; it may change. */
-import { readFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { parseQuota, type CpuGrant } from './pin-policy.ts';
 import type { Native } from '../../native/index.ts';
+import { readIfThere } from '../protocol/proc-files.ts';
 
 export function readCpuGrant(native: Native): CpuGrant {
   return { allowed: native.affinity(0), quota: readQuota() };
@@ -10,7 +10,7 @@ export function readCpuGrant(native: Native): CpuGrant {
 
 /** The tightest quota on the way from our cgroup to the root. */
 function readQuota(): number | null {
-  const lines = read('/proc/self/cgroup')?.split('\n') ?? [];
+  const lines = readIfThere('/proc/self/cgroup')?.split('\n') ?? [];
   const quotas: number[] = [];
   for (const line of lines) {
     const [, controllers = '', path = '/'] = line.split(':');
@@ -18,20 +18,12 @@ function readQuota(): number | null {
     if (controllers !== '' && !v1) continue;
     for (let folder = path; ; folder = join(folder, '..')) {
       const text = v1
-        ? `${read(join('/sys/fs/cgroup/cpu', folder, 'cpu.cfs_quota_us')) ?? ''} ${read(join('/sys/fs/cgroup/cpu', folder, 'cpu.cfs_period_us')) ?? ''}`
-        : (read(join('/sys/fs/cgroup', folder, 'cpu.max')) ?? '');
+        ? `${readIfThere(join('/sys/fs/cgroup/cpu', folder, 'cpu.cfs_quota_us')) ?? ''} ${readIfThere(join('/sys/fs/cgroup/cpu', folder, 'cpu.cfs_period_us')) ?? ''}`
+        : (readIfThere(join('/sys/fs/cgroup', folder, 'cpu.max')) ?? '');
       const quota = parseQuota(text);
       if (quota !== null) quotas.push(quota);
       if (folder === '/' || folder === '.') break;
     }
   }
   return quotas.length === 0 ? null : Math.min(...quotas);
-}
-
-function read(path: string): string | null {
-  try {
-    return readFileSync(path, 'utf8');
-  } catch {
-    return null; // not there: no limit of that kind
-  }
 }

@@ -2,9 +2,9 @@
  * What the host allows, each thing tried and not guessed, and what to change. Knows of no supervisor: `doctor` asks it in the supervisor's
  * process, and in its own where none runs.
  */
-import { readFileSync } from 'node:fs';
 import type { Native } from '../../native/index.ts';
 import type { DoctorFinding } from '../protocol/operations.ts';
+import { readIfThere } from '../protocol/proc-files.ts';
 import { readCpuGrant } from './cpu-grant.ts';
 import { maxInstances } from './pin-policy.ts';
 
@@ -52,13 +52,13 @@ function kernel(native: Native): DoctorFinding[] {
 }
 
 function sysctl(name: string, path: string, advised: number, advice: string): DoctorFinding[] {
-  const value = Number(read(path) ?? Number.NaN);
+  const value = Number(readIfThere(path) ?? Number.NaN);
   if (Number.isNaN(value)) return [];
   return [value >= advised ? ok(name, String(value)) : note(name, String(value), `${advice} ${advised}.`)];
 }
 
 function limits(): DoctorFinding[] {
-  const row = /^Max open files\s+(\S+)\s+(\S+)/m.exec(read('/proc/self/limits') ?? '');
+  const row = /^Max open files\s+(\S+)\s+(\S+)/m.exec(readIfThere('/proc/self/limits') ?? '');
   const hard = row?.[2] === 'unlimited' ? Infinity : Number(row?.[2] ?? 0);
   const found = `soft ${row?.[1] ?? '?'}, hard ${row?.[2] ?? '?'}`;
   return [
@@ -86,12 +86,4 @@ function runtime(native: Native, home: string): DoctorFinding[] {
       ? note('user', 'root', 'Workers run as root unless their config names a `uid`.')
       : ok('user', `uid ${process.getuid!()}`),
   ];
-}
-
-function read(path: string): string | null {
-  try {
-    return readFileSync(path, 'utf8');
-  } catch {
-    return null; // hidden in this container
-  }
 }

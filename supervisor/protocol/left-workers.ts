@@ -7,6 +7,7 @@ import { dirname, join } from 'node:path';
 import { CovetError } from './errors.ts';
 import { decodeInitPacket, INIT_WIRE_VERSION, type InitPacket } from './init-wire.ts';
 import type { Paths } from './paths.ts';
+import { processStat } from './proc-files.ts';
 
 export interface LeftWorker {
   readonly pid: number;
@@ -69,13 +70,8 @@ export function namesOf({ fields }: InitPacket): readonly string[] {
 
 /** Whether the process with that number is the one that was meant. */
 export function isSame(pid: number, start: string): boolean {
-  try {
-    const stat = readFileSync(`/proc/${pid}/stat`, 'utf8');
-    const fields = stat.slice(stat.lastIndexOf(')') + 2).split(' ');
-    return !['Z', 'X'].includes(fields[0] ?? '') && fields[19] === start;
-  } catch {
-    return false;
-  }
+  const stat = processStat(pid);
+  return stat !== null && !['Z', 'X'].includes(stat.state) && stat.start === start;
 }
 
 function livingWorker(packet: InitPacket): LeftWorker[] {

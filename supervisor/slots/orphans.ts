@@ -3,9 +3,10 @@
  * app's cgroup, where it has one; and they are covet-init's children by then (it is the subreaper) and carry the app's name in the
  * environment they inherited, unless they hid it. In bounded rounds, each process checked again before it is signalled and signalled by pidfd.
  */
-import { readdirSync, readFileSync } from 'node:fs';
+import { readdirSync } from 'node:fs';
 import { constants } from 'node:os';
 import type { Env } from '../env.ts';
+import { processStat, readIfThere } from '../protocol/proc-files.ts';
 
 /** A fork that races the scan is found in the next round. */
 const ROUNDS_MAX = 20;
@@ -41,7 +42,7 @@ function findOrphans({ app, initPid, group }: Brood): number[] {
   const found = readdirSync('/proc')
     .filter((name) => /^\d+$/.test(name))
     .map(Number)
-    .filter((pid) => parentOf(pid) === initPid && belongsTo(pid, app));
+    .filter((pid) => processStat(pid)?.parent === initPid && belongsTo(pid, app));
   return [...new Set([...found, ...group.pids()])];
 }
 
@@ -61,20 +62,6 @@ function signalOrphan(env: Env, pid: number, { app, group }: Brood, signal: numb
   }
 }
 
-/** Field 4 of /proc/PID/stat, after the name in parentheses, which may hold anything. */
-function parentOf(pid: number): number {
-  const stat = read(`/proc/${pid}/stat`);
-  return stat === null ? 0 : Number(stat.slice(stat.lastIndexOf(')') + 2).split(' ')[1]);
-}
-
 function belongsTo(pid: number, app: string): boolean {
-  return read(`/proc/${pid}/environ`)?.split('\0').includes(`COVET_APP=${app}`) ?? false;
-}
-
-function read(path: string): string | null {
-  try {
-    return readFileSync(path, 'latin1');
-  } catch {
-    return null; // ended, or not ours to read
-  }
+  return readIfThere(`/proc/${pid}/environ`)?.split('\0').includes(`COVET_APP=${app}`) ?? false;
 }

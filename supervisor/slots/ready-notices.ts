@@ -3,7 +3,7 @@
  * service manager has one for its units. Anybody may write to it. The kernel says who did, and only a worker, or what it has started, is
  * heard. covet-init holds it, so that what is said while there is no supervisor waits for the next one.
  */
-import { chmodSync, readFileSync, rmSync } from 'node:fs';
+import { chmodSync, rmSync } from 'node:fs';
 import { join } from 'node:path';
 import type { PacketSocket } from '../../native/index.ts';
 import type { Env } from '../env.ts';
@@ -11,6 +11,7 @@ import type { Held } from '../init/held.ts';
 import type { InitClient } from '../init/init-client.ts';
 import type { StateRecord } from '../init/state.ts';
 import { fileOf } from '../listeners/sockets.ts';
+import { processStat } from '../protocol/proc-files.ts';
 
 /** Its name in covet-init; no app's group is called so, for those end with a number (init/keys.ts). */
 const GROUP = 'ready-notices';
@@ -112,15 +113,6 @@ export class ReadyNotices {
 /** A process and its ancestors, as long as they are there. */
 function lineOf(pid: number): number[] {
   const line: number[] = [];
-  for (let next = pid; next > 1 && line.length < ANCESTORS_MAX; next = parentOf(next)) line.push(next);
+  for (let next = pid; next > 1 && line.length < ANCESTORS_MAX; next = processStat(next)?.parent ?? 0) line.push(next);
   return line;
-}
-
-/** 0 when it is gone. */
-function parentOf(pid: number): number {
-  try {
-    return Number(/^PPid:\s+(\d+)/m.exec(readFileSync(`/proc/${pid}/status`, 'utf8'))?.[1] ?? 0);
-  } catch {
-    return 0;
-  }
 }

@@ -20,6 +20,7 @@ import { connect, createServer, Socket, type AddressInfo } from 'node:net';
 import { join } from 'node:path';
 import { test, type TestContext } from 'node:test';
 import { native } from '../../native/index.ts';
+import { seededRandom } from '../seed.ts';
 import {
   type Conversation,
   descriptors,
@@ -447,7 +448,7 @@ test('10,000 random packets are each answered, and neither memory nor descriptor
   const { wire, child } = startEmbedded(t);
   const seed = Number(process.env['COVET_TEST_SEED'] ?? Date.now() % 1e9);
   t.diagnostic(`seed ${seed}`);
-  const random = generator(seed);
+  const random = seededRandom(seed);
   await wire.hello();
   const before = descriptors(child.pid!);
   for (let round = 0; round < 10_000; round++) {
@@ -512,17 +513,6 @@ test('when the embedding program goes, workers are asked to end and covet-init l
 
 function rssKib(pid: number): number {
   return Number.parseInt(status(pid)['VmRSS'] ?? '0', 10);
-}
-
-/** mulberry32: the same seed, the same packets. */
-function generator(seed: number): () => number {
-  let state = seed;
-  return () => {
-    state = (state + 0x6d2b79f5) | 0;
-    let mixed = Math.imul(state ^ (state >>> 15), 1 | state);
-    mixed = (mixed + Math.imul(mixed ^ (mixed >>> 7), 61 | mixed)) ^ mixed;
-    return ((mixed ^ (mixed >>> 14)) >>> 0) / 2 ** 32;
-  };
 }
 
 /** Half noise, half nearly right; `quit` is left out, it would be obeyed. */

@@ -1,18 +1,6 @@
 /** Seeded random frames for a line protocol: noise, broken JSON, JSON of the wrong shape, valid requests of unknown or wrong content. */
 
-export type Random = () => number;
-
-/** mulberry32: enough for tests, and the same on every machine. */
-export function seeded(seed: number): Random {
-  let state = seed >>> 0;
-  return () => {
-    state = (state + 0x6d2b79f5) >>> 0;
-    let t = state;
-    t = Math.imul(t ^ (t >>> 15), t | 1);
-    t ^= t + Math.imul(t ^ (t >>> 7), t | 61);
-    return ((t ^ (t >>> 14)) >>> 0) / 4_294_967_296;
-  };
-}
+type Random = () => number;
 
 const METHODS = [
   'list',

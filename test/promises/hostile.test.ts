@@ -11,7 +11,8 @@ import net from 'node:net';
 import { tmpdir } from 'node:os';
 import { dirname, join } from 'node:path';
 import { describe, test, type TestContext } from 'node:test';
-import { randomFrame, seeded } from './frames.ts';
+import { seededRandom } from '../seed.ts';
+import { randomFrame } from './frames.ts';
 import { eventually } from './eventually.ts';
 import { openFds, rssBytes } from './processes.ts';
 import { Deployment } from './release.ts';
@@ -29,7 +30,7 @@ describe('hostile speech', () => {
   test(`${FRAMES} random frames on the control socket: no crash, no descriptor and no memory lost (seed ${SEED})`, async (t) => {
     const served = await Served.start(t, { app: 'http.cjs' });
     const { supervisor, init } = await served.home.list();
-    const random = seeded(SEED);
+    const random = seededRandom(SEED);
     const path = join(served.home.path, 'run/control.sock');
     const batch = async (connections: number): Promise<void> => {
       for (let i = 0; i < connections; i++)

@@ -1,5 +1,5 @@
 /** Sums of what leaving workers counted. Pure. */
-import type { ConnectionCounts, DrainCounts } from '../protocol/worker-wire.ts';
+import type { ConnectionCounts, DrainCounts } from './worker-wire.ts';
 
 const NO_CONNECTIONS: ConnectionCounts = { http1: 0, http1Idle: 0, http2: 0, websocket: 0, sse: 0, raw: 0 };
 export const NO_DRAIN: DrainCounts = { handedOver: 0, drained: NO_CONNECTIONS, idleClosed: 0, cut: NO_CONNECTIONS };
