@@ -56,6 +56,17 @@ test('the tarball holds binaries and no build file at its root', () => {
   );
 });
 
+test('publint finds nothing to say of it', () => {
+  const { status, stdout, stderr } = spawnSync(
+    join(root, 'node_modules', '.bin', 'publint'),
+    ['run', installed, '--strict', '--pack', 'false'],
+    {
+      encoding: 'utf8',
+    },
+  );
+  assert.equal(status, 0, stdout + stderr);
+});
+
 test('installed without scripts it starts, lists, reloads and ends an app', () => {
   writeFileSync(join(folder, 'app.cjs'), "require('node:http').createServer((q, r) => r.end('hi')).listen(0);");
   const started = covet('start', 'app.cjs', '-i', '2');
