@@ -117,6 +117,7 @@ describe('hostile speech', () => {
     assert.match(said, /port 443: EACCES/);
     assert.match(said, /the other app: EADDRINUSE/);
     assert.match(said, /reuseport filter: EPERM/);
+    assert.match(said, /loaded program: EPERM/);
     assert.match(said, /socket filter: EPERM/);
     assert.doesNotMatch(said, /gained/);
     const load = await served.begin({ kind: 'reconnect', connections: 4 });

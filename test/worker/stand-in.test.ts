@@ -58,6 +58,14 @@ test('it ends with a drain, and a worker that drains does not begin', async (t) 
   await assertNobodyAccepts(worker, { fd, port });
 });
 
+test('it ends with a drain of which the supervisor, who may be a later one, says nothing of this socket', async (t) => {
+  const { worker, port, fd } = await standIn(t, 'closes-on-request.cjs');
+  await ask(port);
+  worker.drain();
+  await worker.until('drained');
+  await assertNobodyAccepts(worker, { fd, port });
+});
+
 interface StandingIn {
   readonly supervisor: FakeSupervisor;
   readonly worker: Worker;
