@@ -9,6 +9,7 @@ import { binary, packageRoot } from '../native/index.ts';
 import { realEnv } from './env.ts';
 import { runForeground } from './foreground.ts';
 import { InitError } from './init/init-client.ts';
+import { boundOwnLog } from './own-log.ts';
 import { logFormatOf, say, sayForNode } from './own-words.ts';
 import { warmSpawn } from './slots/spawn.ts';
 import { markCurrent } from './state/versions.ts';
@@ -24,6 +25,7 @@ async function main(): Promise<void> {
   if (env.logFormat === 'json') sayForNode(env);
   // node marks descriptors close-on-exec only up to the first hole; what we inherited must not reach the workers.
   env.native.setCloexecFrom(INIT_FD);
+  boundOwnLog(env);
   const core = new SupervisorCore(env, INIT_FD);
   const isForeground = process.env['COVET_RUN'] !== undefined;
   let isQuitting = false;

@@ -3,11 +3,13 @@ import assert from 'node:assert/strict';
 import { createInterface } from 'node:readline';
 import type { ChildProcess } from 'node:child_process';
 import { once } from 'node:events';
-import { existsSync, readFileSync, readdirSync, statSync } from 'node:fs';
+import { appendFileSync, existsSync, readFileSync, readdirSync, statSync } from 'node:fs';
 import { join } from 'node:path';
 import { describe, test } from 'node:test';
 import { eventually, within } from './eventually.ts';
+import { Home } from './home.ts';
 import { said, Served } from './served.ts';
+import { OWN_LOG_BYTES_MAX } from '../../supervisor/own-log.ts';
 import type { CovetEvent } from '../../supervisor/protocol/events.ts';
 
 const LINES = 5_000;
@@ -122,6 +124,19 @@ describe('logs', () => {
     assert.ok(files().length <= 4, files().join(' '));
     for (const name of files())
       assert.ok(statSync(join(served.home.path, 'logs', name)).size < 2_000_000, `${name} is larger than it may be`);
+  });
+
+  test("the supervisor's own log becomes `.1` when it is too long, and goes on", async (t) => {
+    const home = Home.open(t);
+    assert.equal((await home.covet('resurrect')).code, 0);
+    const path = join(home.path, 'logs', 'supervisor.log');
+    const before = `${'x'.repeat(OWN_LOG_BYTES_MAX)}\n`;
+    appendFileSync(path, before);
+    const { supervisor } = await home.list();
+    process.kill(supervisor.pid, 'SIGKILL');
+    await eventually('a new file', () => statSync(path).size < before.length);
+    assert.ok(readFileSync(`${path}.1`, 'utf8').includes(before));
+    assert.ok(!readFileSync(path).includes(0), 'it is written on where it had ended, and not where it begins');
   });
 
   test('terminal escapes of an app are neutralised on a terminal', async (t) => {
