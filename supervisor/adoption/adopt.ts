@@ -53,6 +53,7 @@ export async function adoptApp(app: App, held: Held): Promise<Adopted> {
     return { workers: 0, mustStart: memo !== null && app.record.isWanted };
   }
   if (memo !== null) [app.ticketKeys, app.lastExit] = [memo.ticketKeys, memo.lastExit];
+  app.host.group.adopt(memo?.oomKills ?? null);
   await app.host.prepareFolders();
   const logMark = await app.deps.logs.mark(app.name, 'err');
   app.beginAdoption(adoption.plan);

@@ -22,9 +22,19 @@ export class AppGroup {
     return folder;
   }
 
-  /** What was counted until now is of nobody that ends from now on: a child of a worker, or a worker before this supervisor. */
+  /** What was counted until now is of nobody that ends from now on: of a child of a worker. */
   watch(): void {
     this.#oomKills = this.#app.deps.cgroups.oomKills(this.#app.name) ?? 0;
+  }
+
+  /** How many the supervisor before this one had seen: what came since is of a worker whose end is yet to be told. */
+  adopt(oomKills: number | null): void {
+    if (oomKills === null) this.watch();
+    else this.#oomKills = oomKills;
+  }
+
+  get oomKills(): number {
+    return this.#oomKills;
   }
 
   /** The end of a worker that nobody here killed: whether it was for lack of memory. One of several at once takes one of the count. */

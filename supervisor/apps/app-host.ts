@@ -100,7 +100,6 @@ export class AppHost implements SlotHost {
     const { env, init, workers, logs } = this.#app.deps;
     const worker = new WorkerHandle(env, init, held.key, callbacks);
     workers.add(worker);
-    this.group.watch();
     worker.adopt(held, memo?.worker === held.key ? memo.startedMs : env.nowMs());
     logs.attach(this.#app.name, slot.index, held.out, held.err);
     if (memo?.worker === held.key && memo.listening.length > 0) this.#servers.add(slot.index);

@@ -38,6 +38,7 @@ export class Memory {
       ownAddresses: [...host.ownAddresses],
       degradedUntilMs: degraded.untilMs,
       live: 'live' in plan ? plan.live : 0,
+      oomKills: host.group.oomKills,
       lastExit,
     } satisfies AppMemo);
   }

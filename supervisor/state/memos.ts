@@ -35,6 +35,8 @@ const appMemoSchema = v.object({
   degradedUntilMs: v.nullable(v.number()),
   /** The generation that serves. One more than on disk where that had to go back to the version before. */
   live: v.optional(count, 0),
+  /** Of its cgroup, as far as they were told of a worker; null where it was not counted. */
+  oomKills: v.optional(v.nullable(count), null),
   /** Of the last worker that ended by itself, in words. */
   lastExit: v.optional(v.nullable(v.string()), null),
 });
