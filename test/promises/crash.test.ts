@@ -54,7 +54,7 @@ describe('crash of a worker', () => {
     const events = await home.events();
     process.kill((await home.pids())[1]!, 'SIGKILL');
     const degraded = await events.waitFor('app.changed', (event) => event.to === 'degraded');
-    assert.deepEqual([degraded.from, degraded.reason], ['online', 'slot 1 is exited']);
+    assert.deepEqual([degraded.from, degraded.reason], ['online', 'slot 1: was ended by SIGKILL']);
     const online = await events.waitFor('app.changed', (event) => event.to === 'online' && event.seq > degraded.seq);
     assert.deepEqual([online.from, online.reason], ['degraded', 'slot 1 is ready']);
     assert.equal(events.of('app.degraded').length, 0, 'one crash is no alarm');
