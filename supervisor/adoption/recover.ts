@@ -22,7 +22,7 @@ import { NEW_WIRES_FILE, type NewWires } from '../protocol/worker-wire.ts';
 import type { AppRecord } from '../state/wanted.ts';
 import { findLeft, isSame, namesOf, type Left, type LeftWorker } from '../protocol/left-workers.ts';
 import { OthersDescriptors } from './others-descriptors.ts';
-import { writeUnlinked } from './succession.ts';
+import { STATE_FILE } from './succession.ts';
 
 const READY_FD = 3;
 /** For a worker that is busy and has not seen yet that its wires ended. */
@@ -45,7 +45,7 @@ async function recover(env: Env, command: readonly string[]): Promise<never> {
   for (const each of found) workers.push(...(await workerRecord(env, each, isNode(each.worker, apps))));
   const notes = left.packets.filter(({ verb }) => verb === 'note').map(({ verb, fields }) => ({ verb, fields, fds: [] }));
   const { text, fds } = encodeState([...notes, ...groupRecords(env, left, found, apps), ...workers]);
-  const state = writeUnlinked(`${env.paths.run}/state-${process.pid}`, text);
+  const state = env.native.memoryFile(STATE_FILE, text);
   const variables = Object.entries(process.env).flatMap(([key, value]) => (value === undefined ? [] : [`${key}=${value}`]));
   const [path = '', ...options] = command;
   return env.native.execve(path, [path, '--state', String(state), ...options], variables, [...fds, state, READY_FD]);

@@ -3,26 +3,28 @@
  * Only so can there be a covet-init that is related to the workers at all, and only so is nothing closed in between. The workers serve on
  * throughout; whatever a client of the control socket had asked is answered by nobody.
  */
-import { openSync, unlinkSync, writeFileSync } from 'node:fs';
-import { join } from 'node:path';
 import { binary } from '../../native/index.ts';
 import { encodeState } from '../init/state.ts';
 import type { SupervisorCore } from '../supervisor.ts';
 
-/** Comes back only when it failed, and then nothing has changed: the workers serve, but none can be started. */
-export function becomeInit(core: SupervisorCore): void {
+/** What covet-init reads what it holds from: a descriptor's name, for whoever looks at /proc. */
+export const STATE_FILE = 'covet-state';
+/** Between two tries: what a host is short of it may have again. */
+const AGAIN_MS = 1_000;
+
+/** Comes back only when it failed, and then nothing has changed: the workers serve, but none can be started. It is tried again until it is done. */
+export function becomeInit(core: SupervisorCore, told = ''): void {
   try {
     execInit(core);
   } catch (error) {
-    core.logs.say(
-      'supervisor',
-      `covet-init was killed and cannot be followed: ${(error as Error).message}. The workers serve on unsupervised.`,
-    );
+    const { message } = error as Error;
+    if (message !== told)
+      core.logs.say('supervisor', `covet-init was killed and cannot be followed yet: ${message}. The workers serve on unsupervised.`);
+    core.env.after(AGAIN_MS, () => becomeInit(core, message));
   }
 }
 
 function execInit({ env, init, notes, registry, workers, notices, logs }: SupervisorCore): void {
-  logs.say('supervisor', 'covet-init was killed: this process takes its place');
   const records = [
     ...notes.records(),
     ...registry.all().flatMap((listener) => listener.records()),
@@ -30,7 +32,8 @@ function execInit({ env, init, notes, registry, workers, notices, logs }: Superv
     ...workers.records(),
   ];
   const { text, fds } = encodeState(records);
-  const state = writeUnlinked(join(env.paths.run, `state-${process.pid}`), text);
+  // In memory: a disk that is full must not be what ends it.
+  const state = env.native.memoryFile(STATE_FILE, text);
   const path = binary('covet-init');
   const options = [
     '--state',
@@ -39,14 +42,10 @@ function execInit({ env, init, notes, registry, workers, notices, logs }: Superv
     ...(init.log === '' ? [] : ['--log', init.log]),
   ];
   const variables = Object.entries(process.env).flatMap(([key, value]) => (value === undefined ? [] : [`${key}=${value}`]));
-  env.native.execve(path, [path, ...options, '--', process.execPath, process.argv[1]!], variables, [...fds, state]);
-}
-
-/** A file that only its descriptor leads to. */
-export function writeUnlinked(path: string, text: string): number {
-  const fd = openSync(path, 'w+', 0o600);
-  unlinkSync(path);
-  // Whole or not at all: what is half written would be all that the next covet-init knows.
-  writeFileSync(fd, text);
-  return fd;
+  logs.say('supervisor', 'covet-init was killed: this process takes its place');
+  try {
+    env.native.execve(path, [path, ...options, '--', process.execPath, process.argv[1]!], variables, [...fds, state]);
+  } finally {
+    env.native.closeFd(state);
+  }
 }

@@ -22,15 +22,20 @@ interface Look extends Sample {
 
 export class Sampler {
   readonly #looks = new Map<number, Look>();
+  /** Being looked at, and not ended since. */
+  readonly #asked = new Set<number>();
 
   /** Brings the samples of these processes up to date. The first look at one is what the next is counted from. */
   async refresh(pids: readonly number[]): Promise<void> {
     const nowMs = performance.now();
     const stale = pids.filter((pid) => nowMs - (this.#looks.get(pid)?.atMs ?? -Infinity) >= FRESH_MS);
     if (stale.length === 0) return;
+    for (const pid of stale) this.#asked.add(pid);
     const stats = await pidusage(stale, { maxage: FRESH_MS }).catch(() => ({})); // every one of them may have ended meanwhile
-    for (const [pid, status] of Object.entries(stats as Record<string, pidusage.Status | undefined>)) {
-      if (status !== undefined) this.#looks.set(Number(pid), look(status, nowMs, this.#looks.get(Number(pid))));
+    // null for one that ended, whatever its types say.
+    for (const [name, status] of Object.entries(stats as Record<string, pidusage.Status | null>)) {
+      const pid = Number(name);
+      if (this.#asked.delete(pid) && status !== null) this.#looks.set(pid, look(status, nowMs, this.#looks.get(pid)));
     }
   }
 
@@ -40,6 +45,7 @@ export class Sampler {
 
   forget(pid: number): void {
     this.#looks.delete(pid);
+    this.#asked.delete(pid);
   }
 }
 

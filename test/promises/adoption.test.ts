@@ -13,7 +13,7 @@ import { type Home, SHORT } from './home.ts';
 import { processInfo } from './processes.ts';
 import { repositoryRoot } from './root.ts';
 import { assertNothingLost, said, Served, stopAll } from './served.ts';
-import { ALL, control, further, picked, SEED } from './tier.ts';
+import { ALL, control, further, isRoot, picked, SEED } from './tier.ts';
 
 const DEATHS = ALL ? 20 : 3;
 /** Worker and supervisor killed within so long of each other. */
@@ -290,4 +290,28 @@ describe('death of covet-init', () => {
     assert.equal((await home.covet('stop', 'counts')).code, 0);
     assertCounted(home, 'counts');
   });
+
+  test(
+    'the disk may be full: it is followed all the same, and a worker that died at the same time has a successor',
+    { skip: isRoot ? false : 'needs root for a tmpfs' },
+    async (t) => {
+      const served = await Served.start(t, { app: 'http.cjs', env: OFTEN, diskBytes: 32 * 1_048_576 });
+      const { home } = served;
+      if (home.disk === null) return t.skip('tmpfs cannot be mounted here');
+      const connections = 4;
+      const load = await served.begin({ kind: 'reconnect', connections });
+      const { init, supervisor, apps } = await home.list();
+      const [dead = 0, other = 0] = apps[0]!.workers.map(({ pid }) => pid);
+      home.disk.fill();
+      process.kill(init.pid, 'SIGKILL');
+      process.kill(dead, 'SIGKILL');
+      await anotherSupervisor(home, supervisor.pid);
+      await eventually('a successor', async () => (await home.app()).workers.every(({ state, pid }) => state === 'ready' && pid !== dead));
+      home.disk.free();
+      assert.ok((await home.pids()).includes(other));
+      await load.more(connections * 4);
+      const { lost, lostBy } = await load.stop();
+      assert.ok(lost <= connections, `more than what the dead worker had accepted: ${JSON.stringify(lostBy)}`);
+    },
+  );
 });
