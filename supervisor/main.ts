@@ -22,7 +22,7 @@ const SUCCESSOR_WAIT_MS = 10_000;
 
 async function main(): Promise<void> {
   const env = realEnv();
-  if (env.logFormat === 'json') sayForNode(env);
+  sayForNode(env);
   // node marks descriptors close-on-exec only up to the first hole; what we inherited must not reach the workers.
   env.native.setCloexecFrom(INIT_FD);
   boundOwnLog(env);

@@ -2,6 +2,7 @@
  * What stderr is told by covet-pm itself, and with `run --log-format json` the form of every line: one JSON object, the app's lines and
  * our own alike. An app's log line has its time and slot before it there (`logs.timestamps`, `logs.slots`). docs/containers.md
  */
+import { fstatSync, writeSync } from 'node:fs';
 import type { Env } from './env.ts';
 import type { AppConfig } from './protocol/config.ts';
 
@@ -27,13 +28,32 @@ export function logFormatOf(variables: NodeJS.ProcessEnv): LogFormat {
 }
 
 export function say(env: Speaker, text: string): void {
-  process.stderr.write(`${ownLine(env, text)}\n`);
+  put(ownLine(env, text));
 }
 
 /** Of an app in particular: where stderr is a log file, with the time. */
 export function sayOf(env: Speaker, app: string, text: string): void {
   const line = env.logFormat === 'json' ? ownLine(env, text, app) : `${env.wallClock().toISOString()} ${app}: ${text}`;
-  process.stderr.write(`${line}\n`);
+  put(line);
+}
+
+const STDERR = 2;
+/** Lines that a full disk had no room for, since the last that it had. */
+let missing = 0;
+
+/**
+ * Where stderr is a file, Node's own stream of it is not used: an error, of a disk that is full, would end the process, or the stream for good.
+ * Nobody can be told of it but whoever reads the file later.
+ */
+function put(line: string): void {
+  if (!fstatSync(STDERR).isFile()) return void process.stderr.write(`${line}\n`);
+  const before = missing === 0 ? '' : `covet-pm: ${missing} lines are missing here: they could not be written\n`;
+  try {
+    writeSync(STDERR, `${before}${line}\n`);
+    missing = 0;
+  } catch {
+    missing++;
+  }
 }
 
 export function ownLine(env: Speaker, text: string, app: string | null = null): string {
@@ -54,7 +74,7 @@ export function withoutLabels(line: string, { timestamps, slots }: AppConfig['lo
   return slots ? said.replace(/^\d+ /, '') : said;
 }
 
-/** What Node itself would print of this process, a warning or the end by an error, becomes a line too. */
+/** What Node itself would print of this process, a warning or the end by an error, becomes a line like ours. */
 export function sayForNode(env: Speaker): void {
   process.removeAllListeners('warning');
   process.on('warning', (warning) => say(env, String(warning.stack)));

@@ -3,9 +3,10 @@
  * half-done: no supervisor that was not wanted, no app that nobody named.
  */
 import assert from 'node:assert/strict';
-import { chmodSync, existsSync, mkdirSync, readFileSync, writeFileSync, readdirSync } from 'node:fs';
+import { appendFileSync, chmodSync, existsSync, mkdirSync, readFileSync, writeFileSync, readdirSync, statSync } from 'node:fs';
 import { join } from 'node:path';
 import { describe, test } from 'node:test';
+import { PAGE_BYTES } from './disk.ts';
 import { eventually } from './eventually.ts';
 import { Home, resultOf } from './home.ts';
 import { freePort } from './ports.ts';
@@ -242,6 +243,29 @@ describe('bad input to a supervisor', () => {
       assert.deepEqual(
         (await home.list()).apps.map(({ name, status }) => [name, status]),
         [['first', 'online']],
+      );
+    },
+  );
+
+  test(
+    'a disk that is full when the supervisor has something to say ends nothing, and its log says what it lacks',
+    { skip: isRoot ? false : 'needs root for a tmpfs' },
+    async (t) => {
+      const home = Home.open(t, { diskBytes: 8 * 1_048_576 });
+      if (home.disk === null) return t.skip('tmpfs cannot be mounted here');
+      assert.equal((await home.covet('resurrect')).code, 0);
+      const { supervisor } = await home.list();
+      const log = join(home.path, 'logs/supervisor.log');
+      home.disk.fill();
+      // To the end of its last page, which it has still.
+      appendFileSync(log, `${'x'.repeat(PAGE_BYTES - 1 - (statSync(log).size % PAGE_BYTES))}\n`);
+      for (let i = 0; i < 3; i++) assert.equal((await home.covet('delete', 'nobody')).code, 1);
+      home.disk.free();
+      assert.equal((await home.covet('delete', 'nobody')).code, 1);
+      assert.equal((await home.list()).supervisor.pid, supervisor.pid);
+      assert.match(
+        readFileSync(log, 'utf8'),
+        /\ncovet-pm: 3 lines are missing here: they could not be written\n\S+Z nobody: delete was asked for/,
       );
     },
   );

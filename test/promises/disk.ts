@@ -4,7 +4,7 @@ import { spawnSync } from 'node:child_process';
 import { join } from 'node:path';
 
 /** The kernel gives out a tmpfs by pages. */
-const PAGE_BYTES = 4_096;
+export const PAGE_BYTES = 4_096;
 const PIECE_BYTES = 1_048_576;
 
 export class Disk {
