@@ -56,7 +56,7 @@ describe('crash of a worker', () => {
     const degraded = await events.waitFor('app.changed', (event) => event.to === 'degraded');
     assert.deepEqual([degraded.from, degraded.reason], ['online', 'slot 1: was ended by SIGKILL']);
     const online = await events.waitFor('app.changed', (event) => event.to === 'online' && event.seq > degraded.seq);
-    assert.deepEqual([online.from, online.reason], ['degraded', 'slot 1 is ready']);
+    assert.deepEqual([online.from, online.reason], ['degraded', 'slot 1: ready']);
     assert.equal(events.of('app.degraded').length, 0, 'one crash is no alarm');
   });
 
