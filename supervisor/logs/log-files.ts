@@ -25,7 +25,7 @@ export function placeOf(path: string, ino: number): number {
   return -1;
 }
 
-/** The caller closes it. */
+/** The caller closes it; null for no file, also where a directory has the name, which is what keeps a log from being rotated. */
 export function openLogFile(name: string): OpenLogFile | null {
   let fd: number;
   try {
@@ -34,8 +34,10 @@ export function openLogFile(name: string): OpenLogFile | null {
     if ((error as NodeJS.ErrnoException).code === 'ENOENT') return null;
     throw error;
   }
-  const { ino, size } = fstatSync(fd);
-  return { fd, ino, size };
+  const file = fstatSync(fd);
+  if (!file.isDirectory()) return { fd, ino: file.ino, size: file.size };
+  closeSync(fd);
+  return null;
 }
 
 /** The file that was written before the one with this inode; null where that is the oldest, or gone. */
