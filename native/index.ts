@@ -58,13 +58,21 @@ export interface LogCopier {
   close(): void;
 }
 
+/**
+ * What may fail of a log: writing (writers wait, later lines are dropped), rotating and opening by name (the old file goes on), watching a
+ * pipe (it is looked at ten times a second).
+ */
+export type LogAction = 'write' | 'rotate' | 'open' | 'watch';
+
 export interface LogCopierEvents {
   /** Coalesced: the stream's file is `size` bytes long now; `rotated` when it began anew. */
   onGrown(streamId: number, size: number, rotated: boolean): void;
   /** A source's writers are all gone and everything it wrote is in the file. */
   onSourceEnd(streamId: number, sourceId: number): void;
-  /** Writing failed: `droppedBytes` since the last call were given up (0: only stalled). */
-  onTrouble(streamId: number, code: string, droppedBytes: number): void;
+  /** Something of a stream began to fail, with another code, or, with '', is well again. Once for each change. */
+  onTrouble(streamId: number, action: LogAction, code: string): void;
+  /** Coalesced: what could not be written for `stallMs` and more was given up. */
+  onDropped(streamId: number, code: string, bytes: number): void;
 }
 
 export interface Native {

@@ -3,6 +3,7 @@
 
 #include <uv.h>
 
+#include <iterator>
 #include <limits>
 #include <utility>
 
@@ -15,6 +16,8 @@ namespace {
 constexpr int64_t SAFE_INTEGER_MAX = (int64_t{1} << 53) - 1;
 constexpr int INT_MAX_VALUE = std::numeric_limits<int>::max();
 constexpr int FILES_MAX = 10'000;
+constexpr const char* ACTION_NAMES[] = {"write", "rotate", "open", "watch"};
+static_assert(std::size(ACTION_NAMES) == LOG_ACTIONS);
 constexpr size_t CALLS_MAX = 1;  // one call takes all news; more would find none
 
 }  // namespace
@@ -33,6 +36,7 @@ LogCopier::LogCopier(const Napi::CallbackInfo& info) : ObjectWrap(info) {
   Napi::Function onGrown = args.function(args.field(args[0], "onGrown"), "events.onGrown");
   Napi::Function onSourceEnd = args.function(args.field(args[0], "onSourceEnd"), "events.onSourceEnd");
   Napi::Function onTrouble = args.function(args.field(args[0], "onTrouble"), "events.onTrouble");
+  Napi::Function onDropped = args.function(args.field(args[0], "onDropped"), "events.onDropped");
   if (!args.ok()) return;
   Napi::String name = Napi::String::New(env, "covet.LogCopier");
   napi_status made = napi_create_threadsafe_function(env, nullptr, nullptr, name, CALLS_MAX, 1, nullptr, nullptr, this, onNews, &tell_);
@@ -52,6 +56,7 @@ LogCopier::LogCopier(const Napi::CallbackInfo& info) : ObjectWrap(info) {
   onGrown_ = Napi::Persistent(onGrown);
   onSourceEnd_ = Napi::Persistent(onSourceEnd);
   onTrouble_ = Napi::Persistent(onTrouble);
+  onDropped_ = Napi::Persistent(onDropped);
   napi_add_env_cleanup_hook(env, onEnvironmentEnd, this);
   Ref();  // until finish: the thread refers to this
 }
@@ -173,11 +178,18 @@ void LogCopier::deliver() {
   auto number = [&](int64_t value) { return Napi::Number::New(env, static_cast<double>(value)); };
   LogNews news = thread_.takeNews();
   for (auto& [stream, grown] : news.grown) say(onGrown_, {number(stream), number(grown.size), Napi::Boolean::New(env, grown.isRotated)});
-  for (auto& [stream, trouble] : news.trouble) {
-    char name[64];
-    uv_err_name_r(uv_translate_sys_error(trouble.code), name, sizeof name);
-    say(onTrouble_, {number(stream), Napi::String::New(env, name), number(trouble.droppedBytes)});
+  auto errnoName = [&](int code) {
+    char name[64] = "";
+    if (code != 0) uv_err_name_r(uv_translate_sys_error(code), name, sizeof name);
+    return Napi::String::New(env, name);
+  };
+  for (auto& [place, trouble] : news.troubles) {
+    auto& [stream, action] = place;
+    auto tell = [&](int code) { say(onTrouble_, {number(stream), Napi::String::New(env, ACTION_NAMES[static_cast<size_t>(action)]), errnoName(code)}); };
+    if (trouble.code != 0) tell(trouble.code);
+    if (trouble.isOver) tell(0);
   }
+  for (auto& [stream, dropped] : news.dropped) say(onDropped_, {number(stream), errnoName(dropped.code), number(dropped.bytes)});
   for (auto& [stream, source] : news.ended) say(onSourceEnd_, {number(stream), number(source)});
   for (uint64_t ticket : news.flushed) settle(ticket);
 }

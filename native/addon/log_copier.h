@@ -48,6 +48,7 @@ class LogCopier : public Napi::ObjectWrap<LogCopier> {
   Napi::FunctionReference onGrown_;
   Napi::FunctionReference onSourceEnd_;
   Napi::FunctionReference onTrouble_;
+  Napi::FunctionReference onDropped_;
   std::set<int> streams_;
   std::map<uint64_t, Napi::Promise::Deferred> flushes_;
   uint64_t lastTicket_ = 0;

@@ -140,7 +140,7 @@ void LogCopyThread::passDeadlines() {
 }
 
 void LogCopyThread::carryOut(OpenStream& command) {
-  streams_.emplace(command.id, Stream{command.id, std::move(command.file), command.stallMs, 0, 0, 0, {}, {}});
+  streams_.emplace(command.id, Stream{command.id, std::move(command.file), command.stallMs, 0, 0, 0, {}, {}, {}});
 }
 
 // What its pipes hold now is still written, unless writing fails; the rest stays in them for whoever else has their read ends.
@@ -164,11 +164,6 @@ void LogCopyThread::carryOut(AddSource& command) {
   auto found = streams_.find(command.stream);
   if (found == streams_.end()) return;
   uint64_t key = ++lastKey_;
-  epoll_event event{};
-  event.events = EPOLLIN | EPOLLRDHUP | EPOLLET;
-  event.data.u64 = key;
-  // ENOSPC: fs.epoll.max_user_watches. The pipe stays unread and whoever holds its other read end may copy it.
-  if (epoll_ctl(epoll_.get(), EPOLL_CTL_ADD, command.pipe.get(), &event) < 0) return sayTrouble(command.stream, errno, 0);
   Source& source = sources_[key];
   source.key = key;
   source.id = command.id;
@@ -176,6 +171,7 @@ void LogCopyThread::carryOut(AddSource& command) {
   source.pipe = std::move(command.pipe);
   source.label = std::move(command.label);
   found->second.sources.insert(key);
+  watch(source);
   enqueue(source);
 }
 
@@ -199,9 +195,9 @@ void LogCopyThread::carryOut(Flush& command) {
 
 void LogCopyThread::carryOut(Reopen&) {
   for (auto& [id, stream] : streams_) {
-    Status opened = stream.file.reopen();
-    if (opened.ok()) sayGrown(stream);
-    else sayTrouble(id, opened.error().code, 0);
+    stream.file.reopen();
+    setTrouble(stream, LogAction::Open, stream.file.openError());
+    sayGrown(stream);
   }
 }
 
@@ -231,7 +227,17 @@ void LogCopyThread::removeSource(Source& source) {
   if (stream.lineHolder == source.key) releaseLine(stream);
   // The description has other holders: closing alone would leave it in the set (epoll(7), question 6).
   epoll_ctl(epoll_.get(), EPOLL_CTL_DEL, source.pipe.get(), nullptr);
+  if (!source.isWatched) setTrouble(stream, LogAction::Watch, 0);  // another one that is not tells it again
   sources_.erase(source.key);
+}
+
+// ENOSPC: fs.epoll.max_user_watches; ENOMEM.
+void LogCopyThread::watch(Source& source) {
+  epoll_event event{};
+  event.events = EPOLLIN | EPOLLRDHUP | EPOLLET;
+  event.data.u64 = source.key;
+  source.isWatched = epoll_ctl(epoll_.get(), EPOLL_CTL_ADD, source.pipe.get(), &event) == 0;
+  setTrouble(*source.stream, LogAction::Watch, source.isWatched ? 0 : errno);
 }
 
 void LogCopyThread::sayGrown(Stream& stream) {
@@ -242,11 +248,22 @@ void LogCopyThread::sayGrown(Stream& stream) {
   hasNews_ = true;
 }
 
-void LogCopyThread::sayTrouble(int stream, int code, int64_t droppedBytes) {
+void LogCopyThread::setTrouble(Stream& stream, LogAction action, int code) {
+  int& told = stream.troubles[static_cast<size_t>(action)];
+  if (told == code) return;
+  told = code;
   std::lock_guard lock(mutex_);
-  LogNews::Trouble& trouble = news_.trouble[stream];
-  trouble.code = code;
-  trouble.droppedBytes += droppedBytes;
+  LogNews::Trouble& trouble = news_.troubles[{stream.id, action}];
+  if (code != 0) trouble.code = code;
+  trouble.isOver = code == 0;
+  hasNews_ = true;
+}
+
+void LogCopyThread::sayDropped(Stream& stream, int code, int64_t bytes) {
+  std::lock_guard lock(mutex_);
+  LogNews::Dropped& dropped = news_.dropped[stream.id];
+  dropped.code = code;
+  dropped.bytes += bytes;
   hasNews_ = true;
 }
 

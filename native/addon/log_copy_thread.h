@@ -12,6 +12,7 @@
 
 #include <uv.h>
 
+#include <array>
 #include <deque>
 #include <map>
 #include <mutex>
@@ -87,6 +88,7 @@ class LogCopyThread {
     std::string label;            // before each of its lines
     bool isQueued = false;        // in ready_
     bool isHungUp = false;        // its writers are gone
+    bool isWatched = false;       // by epoll; else looked at, and that tried again, every RETRY_MS
     int64_t partialSinceMs = 0;   // when the open line at its end was first seen; 0: none
     int64_t deadlineMs = 0;       // its entry in deadlines_; 0: none
     uint64_t consumedBytes = 0;
@@ -105,6 +107,7 @@ class LogCopyThread {
     uint64_t lineHolder = 0;     // the source whose long line is being written
     std::set<uint64_t> sources;
     std::vector<PendingFlush> flushes;
+    std::array<int, LOG_ACTIONS> troubles{};  // errno by LogAction, as told; 0: well
   };
   enum class Copied { Some, Nothing, Held, Stalled, End };
 
@@ -137,11 +140,14 @@ class LogCopyThread {
   void enqueueAll(Stream& stream);
   void remindAt(Source& source, int64_t atMs);
   void removeSource(Source& source);
+  void watch(Source& source);
   void wantAll(Source& source);
   void settleFlushes(Stream& stream);
 
   void sayGrown(Stream& stream);
-  void sayTrouble(int stream, int code, int64_t droppedBytes);
+  // Told when it changes; 0: well again.
+  void setTrouble(Stream& stream, LogAction action, int code);
+  void sayDropped(Stream& stream, int code, int64_t bytes);
   void publish();
 
   // The JS thread's too.

@@ -7,7 +7,7 @@ namespace covet {
 namespace {
 
 constexpr int64_t PARTIAL_MS = 200;  // an open line waits this long for its newline
-constexpr int64_t RETRY_MS = 100;    // after a write that failed
+constexpr int64_t RETRY_MS = 100;    // after a write that failed, and what epoll does not tell
 constexpr int CHUNKS_PER_TURN = 4;   // then the other sources have theirs
 
 }  // namespace
@@ -40,18 +40,19 @@ LogCopyThread::Copied LogCopyThread::copyChunk(Source& source) {
   Result<std::string_view> peeked = pipes_.peek(source.pipe.get());
   if (!peeked.ok()) {
     source.partialSinceMs = 0;
+    if (!source.isWatched) watch(source);
     // ENOMEM passes; nothing else is expected of a pipe.
-    if (peeked.error().code != EAGAIN) remindAt(source, nowMs_ + RETRY_MS);
+    if (peeked.error().code != EAGAIN || !source.isWatched) remindAt(source, nowMs_ + RETRY_MS);
     return Copied::Nothing;
   }
   std::string_view text = *peeked;
   if (text.empty()) return Copied::End;
 
-  if (Status found = stream.file.followName(nowMs_); !found.ok()) sayTrouble(stream.id, found.error().code, 0);
-
+  stream.file.look(nowMs_);
   bool isLong = wholeLines(text) == 0 && pipes_.mayBeFull(source.pipe.get(), text.size());
   Result<size_t> taken = stream.file.append(text, isLong || isForced(source), source.key, source.label);
-  if (auto error = stream.file.takeRotationError()) sayTrouble(stream.id, error->code, 0);
+  setTrouble(stream, LogAction::Open, stream.file.openError());
+  setTrouble(stream, LogAction::Rotate, stream.file.rotateError());
   if (!taken.ok()) return onWriteFailed(source, text, taken.error());
   if (*taken == 0) {
     if (source.partialSinceMs == 0) source.partialSinceMs = nowMs_;
@@ -60,6 +61,7 @@ LogCopyThread::Copied LogCopyThread::copyChunk(Source& source) {
   }
   std::string_view written = text.substr(0, *taken);
   stream.stalledSinceMs = 0;
+  setTrouble(stream, LogAction::Write, 0);
   consume(source, written);
   counts_.bytes += static_cast<int64_t>(written.size());
   counts_.lines += static_cast<int64_t>(countLines(written));
@@ -77,10 +79,9 @@ bool LogCopyThread::isForced(const Source& source) const {
 // for its pipe, runs on.
 LogCopyThread::Copied LogCopyThread::onWriteFailed(Source& source, std::string_view text, const SysError& error) {
   Stream& stream = *source.stream;
-  if (stream.stalledSinceMs == 0) {
-    stream.stalledSinceMs = nowMs_;
-    sayTrouble(stream.id, error.code, 0);
-  }
+  if (stream.stalledSinceMs == 0) stream.stalledSinceMs = nowMs_;
+  // That a FIFO is full is no trouble while nothing is lost.
+  if (error.code != EAGAIN) setTrouble(stream, LogAction::Write, error.code);
   if (nowMs_ - stream.stalledSinceMs < stream.stallMs) {
     stream.retryAtMs = nowMs_ + RETRY_MS;
     stalled_.insert(stream.id);
@@ -91,7 +92,8 @@ LogCopyThread::Copied LogCopyThread::onWriteFailed(Source& source, std::string_v
   consume(source, dropped);
   int64_t droppedBytes = static_cast<int64_t>(dropped.size() + stream.file.dropRest());
   counts_.droppedBytes += droppedBytes;
-  sayTrouble(stream.id, error.code, droppedBytes);
+  setTrouble(stream, LogAction::Write, error.code);
+  sayDropped(stream, error.code, droppedBytes);
   return Copied::Some;
 }
 

@@ -41,7 +41,14 @@ Result<LogFile> LogFile::open(std::string path, LogFileOptions options) {
 
 Status LogFile::openByName() {
   Fd fd = openAppending(path_);
-  if (!fd) return lastError("open");
+  openError_ = fd ? 0 : errno;
+  if (!fd) return SysError{openError_, "open"};
+  take(std::move(fd));
+  return {};
+}
+
+// The file that has the name now.
+void LogFile::take(Fd fd) {
   fd_ = std::move(fd);
   isSeekable_ = lseek(fd_.get(), 0, SEEK_END) >= 0;
   size_ = 0;
@@ -51,8 +58,7 @@ Status LogFile::openByName() {
   isDeletable_ = isSeekable_ && !isDeleted_;
   openLineBytes_ = size_ > 0 && endsInsideLine(path_, size_) ? LINE_BYTES_MAX : 0;
   lastWriter_ = 0;
-  rotateAtBytes_ = options_.maxBytes;
-  return {};
+  isRotationDue_ = true;
 }
 
 // Asked of the kernel each time: an outside `> file` or logrotate's copytruncate shortens it without a word.
@@ -64,18 +70,17 @@ void LogFile::measure() {
   isDeleted_ = isDeletable_ && file.stx_nlink == 0;
 }
 
-Status LogFile::reopen() { return openByName(); }
+void LogFile::reopen() { (void)openByName(); }
 
-Status LogFile::followName(int64_t nowMs) {
-  if (!isDeletable_ || nowMs - lookedAtMs_ < LOOK_MS) return {};
+void LogFile::look(int64_t nowMs) {
+  if (!isDeletable_ || nowMs - lookedAtMs_ < LOOK_MS) return;
   lookedAtMs_ = nowMs;
-  if (access(path_.c_str(), F_OK) == 0 || errno != ENOENT) return {};
-  return openByName();
+  isRotationDue_ = true;
+  bool isNamed = access(path_.c_str(), F_OK) == 0 || errno != ENOENT;
+  if (!isNamed || openError_ != 0) (void)openByName();
 }
 
 bool LogFile::takeRotated() { return std::exchange(isRotated_, false); }
-
-std::optional<SysError> LogFile::takeRotationError() { return std::exchange(rotationError_, std::nullopt); }
 
 Status LogFile::writeRest() {
   if (rest_.empty()) return {};
@@ -117,34 +122,45 @@ size_t LogFile::portion(std::string_view text, bool isForced, size_t extra) {
   std::string_view part = text.substr(0, whole > 0 || !isForced ? whole : text.size());
   if (options_.maxBytes == 0 || !isSeekable_ || part.empty()) return part.size();
 
-  auto fitting = [&] { return size_ < rotateAtBytes_ ? linesWithin(part, static_cast<size_t>(rotateAtBytes_ - size_), extra) : 0; };
+  auto fitting = [&] { return size_ < options_.maxBytes ? linesWithin(part, static_cast<size_t>(options_.maxBytes - size_), extra) : 0; };
   size_t fits = fitting();
-  if (fits == 0 && !isInsideLine() && size_ > 0) {
-    if (Status rotated = rotate(); !rotated.ok()) {
-      rotationError_ = rotated.error();
-      rotateAtBytes_ = size_ + options_.maxBytes;
-    }
+  if (fits == 0 && !isInsideLine() && size_ > 0 && isRotationDue_) {
+    Status rotated = rotate();
+    rotateError_ = rotated.ok() ? 0 : rotated.error().code;
+    isRotationDue_ = rotated.ok();
     fits = fitting();
   }
+  if (fits == 0 && !isRotationDue_) return part.size();
   // A line longer than a file, or the rest of one that is open.
   return fits > 0 ? fits : part.find('\n') == std::string_view::npos ? part.size() : part.find('\n') + 1;
 }
 
+// The new file is there before any is moved: where there is no room for it all stay as they are.
 Status LogFile::rotate() {
-  auto name = [&](int number) { return path_ + "." + std::to_string(number); };
-  for (int number = options_.files - 1; number >= 1; number--) {
+  std::string fresh = path_ + ".new";
+  Fd file = openAppending(fresh);
+  if (!file) return lastError("open");
+  Status moved = shift();
+  if (moved.ok() && rename(fresh.c_str(), path_.c_str()) < 0) moved = lastError("rename");
+  if (!moved.ok()) {
+    (void)unlink(fresh.c_str());
+    return moved;
+  }
+  take(std::move(file));
+  isRotated_ = true;
+  return {};
+}
+
+// Each one number on, as far as the first that is free: what a rotation that failed has moved is not moved again by the next.
+Status LogFile::shift() {
+  if (options_.files == 0) return {};  // the new one takes its place
+  auto name = [&](int number) { return number == 0 ? path_ : path_ + "." + std::to_string(number); };
+  int free = 1;
+  while (free < options_.files && access(name(free).c_str(), F_OK) == 0) free++;
+  for (int number = free - 1; number >= 0; number--) {
     if (rename(name(number).c_str(), name(number + 1).c_str()) < 0 && errno != ENOENT) return lastError("rename");
   }
-  if (options_.files == 0) {
-    if (unlink(path_.c_str()) < 0 && errno != ENOENT) return lastError("unlink");
-  } else if (rename(path_.c_str(), name(1).c_str()) < 0 && errno != ENOENT) {
-    return lastError("rename");
-  }
-  Status opened = openByName();
-  if (opened.ok()) isRotated_ = true;
-  // We still hold the old file: let it have its name back.
-  else if (options_.files > 0) (void)rename(name(1).c_str(), path_.c_str());
-  return opened;
+  return {};
 }
 
 // A file that was deleted is known by the write that nobody will read: it is made again in a new file of that name.

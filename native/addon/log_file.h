@@ -7,7 +7,6 @@
 #pragma once
 
 #include <cstdint>
-#include <optional>
 #include <string>
 #include <string_view>
 
@@ -39,25 +38,28 @@ class LogFile {
   // EDQUOT, EIO, EFBIG, EAGAIN (a full pipe).
   Result<size_t> append(std::string_view text, bool isForced, uint64_t writer, std::string_view label);
 
-  // Opens the path again, which somebody may have renamed. After a failure the old file is kept.
-  Status reopen();
-  // The same by itself where the file was moved and nothing has its name; looks at most once a second. A file that another has the name
-  // of is left to reopen(): whoever moved it may still copy it.
-  Status followName(int64_t nowMs);
+  // Opens the path again, which somebody may have renamed. After a failure the old file is kept, and look() tries again.
+  void reopen();
+  // At most once a second: the same by itself where the file was moved and nothing has its name, and a rotation that failed is due again.
+  // A file that another has the name of is left to reopen(): whoever moved it may still copy it.
+  void look(int64_t nowMs);
 
   int64_t size() const { return size_; }
   bool isInsideLine() const { return openLineBytes_ > 0 && openLineBytes_ < LINE_BYTES_MAX; }
   // Whether the file began anew since the last question.
   bool takeRotated();
-  // Why the last rotation did not happen, once; the old file goes on.
-  std::optional<SysError> takeRotationError();
+  // errno of the last rotation, and of the last time it was opened by its name; 0: well. The old file goes on.
+  int rotateError() const { return rotateError_; }
+  int openError() const { return openError_; }
 
  private:
   LogFile(std::string path, LogFileOptions options) : path_(std::move(path)), options_(options) {}
 
   Status openByName();
+  void take(Fd fd);
   size_t portion(std::string_view text, bool isForced, size_t extra);
   Status rotate();
+  Status shift();
   Status writeWhereFound(std::string_view lead, std::string_view body);
   Status write(std::string_view lead, std::string_view body);
   void measure();
@@ -70,13 +72,14 @@ class LogFile {
   bool isDeletable_ = false;   // had a name when it was opened; /proc/self/fd/1 may have none
   bool isDeleted_ = false;     // and has none any more
   int64_t lookedAtMs_ = 0;     // at the name
-  int64_t rotateAtBytes_ = 0;  // maxBytes, or more after a rotation that failed
   size_t openLineBytes_ = 0;   // since the last newline
   uint64_t lastWriter_ = 0;
   std::string stamped_;  // kept for its memory
   std::string rest_;     // what a full pipe or terminal did not take yet
   bool isRotated_ = false;
-  std::optional<SysError> rotationError_;
+  bool isRotationDue_ = true;  // not again at once after one that failed
+  int rotateError_ = 0;
+  int openError_ = 0;
 };
 
 }  // namespace covet

@@ -13,6 +13,7 @@ import type { AppConfig } from '../protocol/config.ts';
 import type { LogItem, LogMark } from '../protocol/operations.ts';
 import { LogFollower } from './log-follower.ts';
 import { START, tail } from './log-tail.ts';
+import { LogTroubles, type LogTrouble } from './log-troubles.ts';
 
 export type { LogMark };
 export type LogStream = 'out' | 'err';
@@ -37,7 +38,7 @@ interface Follow {
 
 export class LogStore {
   readonly #env: Env;
-  readonly #events: EventLog;
+  readonly #troubles: LogTroubles;
   readonly #copier: LogCopier;
   readonly #streams = new Map<number, StreamState>();
   readonly #follows = new Set<Follow>();
@@ -46,11 +47,18 @@ export class LogStore {
 
   constructor(env: Env, events: EventLog) {
     this.#env = env;
-    this.#events = events;
+    this.#troubles = new LogTroubles(env, events);
     this.#copier = new env.native.LogCopier({
       onGrown: (id) => this.#grown(this.#streams.get(id)?.path),
       onSourceEnd: () => {},
-      onTrouble: (id, code, droppedBytes) => this.#trouble(id, code, droppedBytes),
+      onTrouble: (id, action, code) => {
+        const state = this.#streams.get(id);
+        if (state !== undefined) this.#troubles.set({ app: state.app, stream: state.stream, action, code });
+      },
+      onDropped: (id, reason, bytes) => {
+        const state = this.#streams.get(id);
+        if (state !== undefined) this.#troubles.dropped({ app: state.app, stream: state.stream, bytes, reason });
+      },
     });
   }
 
@@ -77,7 +85,13 @@ export class LogStore {
       this.#copier.addSource(id, ++this.#lastSource, stream === 'out' ? out : err, slots ? `${slot} ` : '');
   }
 
+  /** What does not work now. */
+  troublesOf(app: string): LogTrouble[] {
+    return this.#troubles.of(app);
+  }
+
   close(app: string): void {
+    this.#troubles.forget(app);
     for (const { id, path } of this.#of(app)) {
       this.#copier.closeStream(id);
       this.#streams.delete(id);
@@ -139,6 +153,7 @@ export class LogStore {
   }
 
   end(): void {
+    this.#troubles.end();
     this.#copier.close();
   }
 
@@ -160,12 +175,6 @@ export class LogStore {
 
   #of(app: string): StreamState[] {
     return [...this.#streams.values()].filter((state) => state.app === app);
-  }
-
-  #trouble(id: number, code: string, bytes: number): void {
-    const state = this.#streams.get(id);
-    if (state === undefined || bytes === 0) return;
-    this.#events.announce({ type: 'log.dropped', app: state.app, stream: state.stream, bytes, reason: code });
   }
 }
 

@@ -6,6 +6,7 @@ import type { App } from '../apps/app.ts';
 import { hostFindings, note, ok, warning } from '../host/findings.ts';
 import { serviceFindings } from '../host/service-findings.ts';
 import type { Listener } from '../listeners/listener.ts';
+import type { LogAction } from '../protocol/events.ts';
 import type { DoctorFinding } from '../protocol/operations.ts';
 import type { SupervisorCore } from '../supervisor.ts';
 import type { Handler } from './handlers.ts';
@@ -89,8 +90,38 @@ function apps(core: SupervisorCore): DoctorFinding[] {
             .join('; ') || 'none',
         ),
     ...limits(core, app),
+    ...logs(core, app),
     app.pins.on ? ok(`${app.name}: pinning`, app.pins.why) : note(`${app.name}: pinning`, `off: ${app.pins.why}`, ''),
   ]);
+}
+
+const LOG_TROUBLES: Readonly<Record<LogAction, { readonly found: string; readonly advice: string }>> = {
+  write: {
+    found: 'cannot be written',
+    advice:
+      'Its workers wait for `logs.stallMs`, then lines are dropped (`log.dropped` in `events`). Make room on its disk, or mend the file.',
+  },
+  rotate: {
+    found: 'cannot be rotated',
+    advice:
+      'It grows past `logs.bytesMax`. Make room on its disk, let this user write its folder, and move away a folder that is named like the log with `.1` or `.new`.',
+  },
+  open: {
+    found: 'cannot be opened by its name',
+    advice: 'Lines still go to the file that was open before. Mend its folder; it is tried again each second in which lines come.',
+  },
+  watch: {
+    found: 'has a worker whose output the kernel does not watch',
+    advice:
+      'It is read ten times a second, and a worker that writes much waits. Raise fs.epoll.max_user_watches; it is tried again each time.',
+  },
+};
+
+function logs({ logs: store }: SupervisorCore, { name }: App): DoctorFinding[] {
+  return store.troublesOf(name).map(({ stream, action, code }) => {
+    const { found, advice } = LOG_TROUBLES[action];
+    return warning(`${name}: logs`, `${store.files(name)[stream]} ${found} (${code})`, advice);
+  });
 }
 
 /** Why a listener is not as on other hosts. */

@@ -11,6 +11,9 @@ interface EventBase {
   readonly at: string;
 }
 
+/** What is done with a log: lines written, the file rotated, opened by its name, a worker's pipe watched. */
+export type LogAction = 'write' | 'rotate' | 'open' | 'watch';
+
 export type CovetEvent = EventBase & EventBody;
 
 export type EventBody =
@@ -69,7 +72,17 @@ export type EventBody =
   /** What a worker that starts anew would run is not what its generation began with; once for each change. */
   | { readonly type: 'script.changed'; readonly app: string; readonly generation: number; readonly path: string }
   | { readonly type: 'orphans.swept'; readonly app: string; readonly count: number }
+  /** What a log's file did not take for `logs.stallMs` and is given up: at most one a second, of all bytes since the last. */
   | { readonly type: 'log.dropped'; readonly app: string; readonly stream: 'out' | 'err'; readonly bytes: number; readonly reason: string }
+  /** Of a log file something does not work, or works again; once for each change. What is lost over it is `log.dropped`. */
+  | {
+      readonly type: 'log.failed';
+      readonly app: string;
+      readonly stream: 'out' | 'err';
+      readonly action: LogAction;
+      readonly reason: string;
+    }
+  | { readonly type: 'log.recovered'; readonly app: string; readonly stream: 'out' | 'err'; readonly action: LogAction }
   | { readonly type: 'worker.misbehaved'; readonly app: string; readonly slot: number; readonly reason: string }
   | { readonly type: 'supervisor.started'; readonly version: string; readonly pid: number }
   /** Several supervisors died within a minute: this one starts nothing until `resurrect`. `setAside`: apps, with what was under way on each. */

@@ -1,7 +1,7 @@
 /** A LogCopier whose news can be awaited, and processes that write to it. */
 import { spawn, type ChildProcess } from 'node:child_process';
 import { closeSync } from 'node:fs';
-import { native, type LogCopier } from '../../native/index.ts';
+import { native, type LogAction, type LogCopier } from '../../native/index.ts';
 import { fixture, makePipe } from './pipe.ts';
 
 export interface StreamOptions {
@@ -12,13 +12,15 @@ export interface StreamOptions {
 }
 
 export interface Trouble {
+  readonly action: LogAction;
+  /** '' for well again. */
   readonly code: string;
-  readonly droppedBytes: number;
 }
 
 export class Copying {
   readonly copier: LogCopier;
   readonly troubles: Trouble[] = [];
+  readonly dropped: { code: string; bytes: number }[] = [];
   readonly grown: { size: number; rotated: boolean }[] = [];
   readonly #ended = new Set<number>();
   readonly #waiting = new Set<() => void>();
@@ -39,8 +41,12 @@ export class Copying {
         this.#ended.add(source);
         wake();
       },
-      onTrouble: (_, code, droppedBytes) => {
-        this.troubles.push({ code, droppedBytes });
+      onTrouble: (_, action, code) => {
+        this.troubles.push({ action, code });
+        wake();
+      },
+      onDropped: (_, code, bytes) => {
+        this.dropped.push({ code, bytes });
         wake();
       },
     });

@@ -3,7 +3,7 @@ import assert from 'node:assert/strict';
 import { createInterface } from 'node:readline';
 import type { ChildProcess } from 'node:child_process';
 import { once } from 'node:events';
-import { appendFileSync, existsSync, readFileSync, readdirSync, statSync } from 'node:fs';
+import { appendFileSync, existsSync, mkdirSync, readFileSync, readdirSync, rmSync, statSync } from 'node:fs';
 import { join } from 'node:path';
 import { describe, test } from 'node:test';
 import { eventually, within } from './eventually.ts';
@@ -139,6 +139,39 @@ describe('logs', () => {
     assert.ok(!readFileSync(path).includes(0), 'it is written on where it had ended, and not where it begins');
   });
 
+  test('a log that cannot be rotated is an event and a line of `doctor`, until it can be; no line is lost over it', async (t) => {
+    const served = await Served.start(t, {
+      app: 'numbered-lines.cjs',
+      config: { instances: 1, logs: { bytesMax: 20_000, filesMax: 1 }, env: { LINES: String(LINES) } },
+    });
+    const { home } = served;
+    const path = home.logFile('out');
+    const last = `out 0 ${LINES}`;
+    await eventually('all lines to be written', () => linesOf(served, 'out').includes(last));
+    rmSync(`${path}.1`);
+    mkdirSync(join(`${path}.1`, 'in the way'), { recursive: true });
+    await served.reload();
+    const events = await home.events();
+    await events.waitFor('log.failed');
+    await eventually('all lines to be written again', () => linesOf(served, 'out').filter((line) => line === last).length === 2);
+    const lines = linesOf(served, 'out');
+    assertNumbered(lines.slice(lines.indexOf(last) + 1), 'out', 0, 1);
+    assert.deepEqual(
+      events.of('log.failed').map(({ app, stream, action, reason }) => ({ app, stream, action, reason })),
+      [{ app: 'web', stream: 'out', action: 'rotate', reason: 'EISDIR' }],
+    );
+    assert.deepEqual(await ofLogs(home), [`warning: ${path} cannot be rotated (EISDIR)`]);
+    const shown = await home.covet('logs', 'web', '--out', '--lines', '100000');
+    assert.equal(shown.code, 0, said(shown));
+
+    rmSync(`${path}.1`, { recursive: true });
+    await served.reload();
+    await events.waitFor('log.recovered', ({ stream, action }) => stream === 'out' && action === 'rotate');
+    assert.deepEqual(await ofLogs(home), []);
+    assert.equal(events.of('log.failed').length, 1);
+    assert.deepEqual(events.of('log.dropped'), []);
+  });
+
   test('terminal escapes of an app are neutralised on a terminal', async (t) => {
     const served = await Served.start(t, { app: 'escape-sequences.cjs', config: { instances: 1 } });
     await eventually('the line to be written', () => linesOf(served, 'out').some((line) => line.includes('visible')));
@@ -147,6 +180,12 @@ describe('logs', () => {
     assert.ok(!shown.includes('\u001b]0;') && !shown.includes('\u001b[2J'), JSON.stringify(shown));
   });
 });
+
+/** What doctor says of the app's logs. */
+async function ofLogs(home: Home): Promise<string[]> {
+  const { findings } = (await home.covet('doctor', '--json')).as('doctor');
+  return findings.filter(({ what }) => what === 'web: logs').map(({ level, found }) => `${level}: ${found}`);
+}
 
 /** Runs the command on a terminal of its own, by util-linux' script(1). */
 async function inTerminal(served: Served, args: readonly string[]): Promise<string> {

@@ -45,6 +45,10 @@ function tell(event: EventBody): string {
       return `${event.count} left behind`;
     case 'log.dropped':
       return `${event.stream}: ${event.bytes} bytes (${event.reason})`;
+    case 'log.failed':
+      return `${event.stream}: ${event.action} (${event.reason})`;
+    case 'log.recovered':
+      return `${event.stream}: ${event.action} works again`;
     case 'worker.misbehaved':
       return `slot ${event.slot}: ${event.reason}`;
     case 'supervisor.started':
