@@ -9,7 +9,7 @@ import { dirname, join } from 'node:path';
 
 /**
  * A SEQPACKET socket with descriptors: covet-init's wire, a worker's hand-off, a hand-over pair; or a datagram socket that is bound to a path,
- * which is only read, and never at its end. Owns the descriptor.
+ * which is only read, and never at its end: there a packet that is too large is an empty text. Owns the descriptor.
  */
 export interface PacketSocket {
   /** Queued in order when the socket is full (at most 1,024 packets, then ENOBUFS is thrown); the caller keeps its own copies of `fds`. `text` is not empty. Throws EPIPE, ECONNRESET, EMSGSIZE, EBADF. */

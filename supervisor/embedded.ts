@@ -3,7 +3,7 @@
  * supervisor; when the program goes, covet-init drains and ends the workers.
  */
 import { spawn } from 'node:child_process';
-import { mkdtempSync, rmSync } from 'node:fs';
+import { chmodSync, mkdtempSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { binary } from '../native/index.ts';
@@ -40,7 +40,10 @@ class EmbeddedSupervisor {
     const home = options.home ?? mkdtempSync(join(tmpdir(), 'covet-'));
     this.#temporary = options.home === undefined ? home : null;
     const env = nativePart(() => realEnv({ ...process.env, COVET_HOME: home, COVET_RUN_TEMP: options.home === undefined ? '1' : '0' }));
-    for (const folder of [home, env.paths.run, env.paths.state, env.paths.logs]) makeFolder(folder, 0o700);
+    // As the command line does it: workers of other users pass through root's home.
+    makeFolder(home, env.uid === 0 ? 0o711 : 0o700);
+    if (env.uid === 0 && this.#temporary !== null) chmodSync(home, 0o711);
+    for (const folder of [env.paths.run, env.paths.state, env.paths.logs]) makeFolder(folder, 0o700);
     const [ours, theirs] = env.native.socketPair('seqpacket');
     const child = spawn(init, ['--supervisor-fd', '3', '--lock', env.paths.lock], {
       stdio: ['ignore', 'inherit', 'inherit', theirs],

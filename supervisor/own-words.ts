@@ -40,17 +40,21 @@ export function sayOf(env: Speaker, app: string, text: string): void {
 const STDERR = 2;
 /** Lines that a full disk had no room for, since the last that it had. */
 let missing = 0;
+/** The last that it had some room for ends in its middle. */
+let isTorn = false;
 
 /**
  * Where stderr is a file, Node's own stream of it is not used: an error, of a disk that is full, would end the process, or the stream for good.
  * Nobody can be told of it but whoever reads the file later.
  */
 function put(line: string): void {
-  if (!fstatSync(STDERR).isFile()) return void process.stderr.write(`${line}\n`);
-  const before = missing === 0 ? '' : `covet-pm: ${missing} lines are missing here: they could not be written\n`;
   try {
-    writeSync(STDERR, `${before}${line}\n`);
-    missing = 0;
+    if (!fstatSync(STDERR).isFile()) return void process.stderr.write(`${line}\n`);
+    const before = missing === 0 ? '' : `${isTorn ? '\n' : ''}covet-pm: ${missing} lines are missing here: they could not be written\n`;
+    const text = Buffer.from(`${before}${line}\n`);
+    const written = writeSync(STDERR, text);
+    isTorn = written < text.length && (written > 0 || isTorn);
+    missing = written < text.length ? missing + 1 : 0;
   } catch {
     missing++;
   }

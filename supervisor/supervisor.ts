@@ -61,7 +61,12 @@ export class SupervisorCore {
       if (event.type === 'worker.exited') this.sampler.forget(event.pid);
     });
     this.workers = new WorkerTable(this.init, (fd) => env.native.closeFd(fd));
-    this.notices = new ReadyNotices(env, this.init, (pid) => this.workers.saidReady(pid));
+    this.notices = new ReadyNotices(
+      env,
+      this.init,
+      (pid) => this.workers.saidReady(pid),
+      (words) => this.logs.say('supervisor', words),
+    );
   }
 
   /** Greets covet-init, reads what is wanted, knows every app, and takes over what runs of them; starts none. */

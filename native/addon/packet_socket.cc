@@ -45,9 +45,9 @@ PacketSocket::PacketSocket(const Napi::CallbackInfo& info) : ObjectWrap(info) {
   Args args(info);
   int fd = args.descriptor(args[0], "fd");
   // Only where it is asked for: a descriptor that a stranger sent may be of any kind.
-  bool isDatagram = !args[1].IsUndefined() && args.text(args[1], "kind") == "datagram";
+  isDatagram_ = !args[1].IsUndefined() && args.text(args[1], "kind") == "datagram";
   if (!args.ok()) return;
-  if (Status fits = expectType(fd, isDatagram ? SOCK_DGRAM : SOCK_SEQPACKET); !fits.ok()) {
+  if (Status fits = expectType(fd, isDatagram_ ? SOCK_DGRAM : SOCK_SEQPACKET); !fits.ok()) {
     throwErrno(info.Env(), fits.error());
     return;
   }
@@ -115,6 +115,10 @@ Result<std::optional<Packet>> PacketSocket::take() {
     switch (packet.error().code) {
       case EAGAIN: return std::optional<Packet>();
       case ECONNRESET: failure_ = packet.error(); break;  // said once; then come the packets, then the end
+      // Anybody may write to a path: what is too large is no word, and ends nothing. It counts as a packet of this turn.
+      case EMSGSIZE:
+        if (isDatagram_) return std::optional<Packet>(Packet());
+        return packet.error();
       default: return packet.error();
     }
   }

@@ -71,6 +71,7 @@ class PacketSocket : public Napi::ObjectWrap<PacketSocket> {
   Fd fd_;
   State state_ = State::Idle;
   bool isReferenced_ = true;
+  bool isDatagram_ = false;
   std::deque<Outgoing> queue_;
   std::optional<SysError> failure_;  // of the queue or the peer; thrown by the next send, or told to onEnd
   Poll* poll_ = nullptr;

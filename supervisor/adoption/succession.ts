@@ -14,17 +14,17 @@ const AGAIN_MS = 1_000;
 
 /** Comes back only when it failed, and then nothing has changed: the workers serve, but none can be started. It is tried again until it is done. */
 export function becomeInit(core: SupervisorCore, told = ''): void {
+  if (told === '') core.logs.say('supervisor', 'covet-init was killed: this process takes its place');
   try {
     execInit(core);
   } catch (error) {
     const { message } = error as Error;
-    if (message !== told)
-      core.logs.say('supervisor', `covet-init was killed and cannot be followed yet: ${message}. The workers serve on unsupervised.`);
+    if (message !== told) core.logs.say('supervisor', `covet-init cannot be followed yet: ${message}. The workers serve on unsupervised.`);
     core.env.after(AGAIN_MS, () => becomeInit(core, message));
   }
 }
 
-function execInit({ env, init, notes, registry, workers, notices, logs }: SupervisorCore): void {
+function execInit({ env, init, notes, registry, workers, notices }: SupervisorCore): void {
   const records = [
     ...notes.records(),
     ...registry.all().flatMap((listener) => listener.records()),
@@ -42,7 +42,6 @@ function execInit({ env, init, notes, registry, workers, notices, logs }: Superv
     ...(init.log === '' ? [] : ['--log', init.log]),
   ];
   const variables = Object.entries(process.env).flatMap(([key, value]) => (value === undefined ? [] : [`${key}=${value}`]));
-  logs.say('supervisor', 'covet-init was killed: this process takes its place');
   try {
     env.native.execve(path, [path, ...options, '--', process.execPath, process.argv[1]!], variables, [...fds, state]);
   } finally {

@@ -18,7 +18,9 @@ export class AppGroup {
   open(): string | null {
     const { name, config, deps } = this.#app;
     const folder = deps.cgroups.open(name, config);
+    const before = this.#oomKills;
     this.watch();
+    if (this.#oomKills !== before) this.#app.memory.keepApp();
     return folder;
   }
 

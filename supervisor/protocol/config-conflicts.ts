@@ -8,7 +8,11 @@ import { CovetError } from './errors.ts';
 
 /** `uid` is the supervisor's. Throws COVET_ERR_CONFIG_FIELD, COVET_ERR_CONFIG_CONFLICT. */
 export function checkConflicts(config: AppConfig, uid: number): void {
-  const bad = config.listen.find((text) => /[:/]0$|^0$/.test(text) || parseListen(text) === null);
+  const isBad = (text: string): boolean => {
+    const address = parseListen(text);
+    return address === null || (address.kind !== 'unix' && address.port === 0);
+  };
+  const bad = config.listen.find(isBad);
   const expected = 'tcp://host:port, a port (not 0), udp://host:port, or unix:/path';
   if (bad !== undefined) throw new CovetError('COVET_ERR_CONFIG_FIELD', { field: 'listen', expected, got: bad });
   const reason = conflictOf(config, uid);

@@ -1,7 +1,8 @@
 /**
  * READY=1 of sd_notify(3), for programs of any language: one datagram socket for the workers of all apps with `readiness: 'signal'`, as a
  * service manager has one for its units. Anybody may write to it. The kernel says who did, and only a worker, or what it has started, is
- * heard. covet-init holds it, so that what is said while there is no supervisor waits for the next one.
+ * heard: who was there when it is read, so a helper waits until it was (sd_notify_barrier(3)), as systemd-notify does. covet-init holds it, so
+ * that what is said while there is no supervisor waits for the next one.
  */
 import { chmodSync, rmSync } from 'node:fs';
 import { join } from 'node:path';
@@ -19,23 +20,27 @@ const GROUP = 'ready-notices';
 const ANCESTORS_MAX = 16;
 /** Said by workers that covet-init has not told to run yet, and by strangers. */
 const EARLY_MAX = 256;
+/** Between a worker's first instruction and the word of covet-init that it runs. */
+const EARLY_MS = 10_000;
 
 export class ReadyNotices {
   readonly #env: Env;
   readonly #init: InitClient;
   readonly #isHeard: (pid: number) => boolean;
+  readonly #say: (words: string) => void;
   #socket: PacketSocket | null = null;
   #opening: Promise<void> | null = null;
   /** Pids of senders nobody knew, each with its ancestors; the latest last. */
-  readonly #early: (readonly number[])[] = [];
+  #early: { readonly line: readonly number[]; readonly atMs: number }[] = [];
   /** What NOTIFY_SOCKET says: where workers of another user reach it too. */
   readonly path: string;
 
   /** `isHeard` is asked of a pid whether it is a worker's, and tells that worker. */
-  constructor(env: Env, init: InitClient, isHeard: (pid: number) => boolean) {
+  constructor(env: Env, init: InitClient, isHeard: (pid: number) => boolean, say: (words: string) => void) {
     this.#env = env;
     this.#init = init;
     this.#isHeard = isHeard;
+    this.#say = say;
     this.path = join(env.paths.home, 'notify');
   }
 
@@ -54,9 +59,11 @@ export class ReadyNotices {
 
   /** Whether a worker said it before it was known to run. */
   takeEarly(pid: number): boolean {
-    const at = this.#early.findIndex((line) => line.includes(pid));
-    if (at !== -1) this.#early.splice(at, 1);
-    return at !== -1;
+    // Of longer ago is a stranger's, whose number the worker may have now.
+    const sinceMs = this.#env.nowMs() - EARLY_MS;
+    const recent = this.#early.filter(({ atMs }) => atMs >= sinceMs);
+    this.#early = recent.filter(({ line }) => !line.includes(pid));
+    return this.#early.length < recent.length;
   }
 
   /** For a covet-init that has to be told. */
@@ -98,14 +105,14 @@ export class ReadyNotices {
           for (const extra of fds) this.#env.native.closeFd(extra);
         }
       },
-      () => {},
+      (error) => this.#say(`READY=1 is not heard any more: ${error?.message ?? 'its socket ended'}`),
     );
   }
 
   #heard(sender: number): void {
     const line = lineOf(sender);
     if (line.some((pid) => this.#isHeard(pid))) return;
-    this.#early.push(line);
+    this.#early.push({ line, atMs: this.#env.nowMs() });
     if (this.#early.length > EARLY_MAX) this.#early.shift();
   }
 }

@@ -5,12 +5,11 @@
 import { constants } from 'node:os';
 import type { Timer } from '../env.ts';
 import type { Half } from '../listeners/listener.ts';
-import type { AppConfig } from '../protocol/config.ts';
 import type { SlotState } from '../protocol/states.ts';
 import type { SlotMemo } from '../state/memos.ts';
 import type { DrainCounts, WorkerMessage } from '../protocol/worker-wire.ts';
 import { drainWorker } from './drain.ts';
-import { probeWorker, type ProbeTarget } from './probe.ts';
+import { ProbeRounds } from './probe-rounds.ts';
 import { NO_HISTORY, type CrashHistory } from './restart-policy.ts';
 import type { SlotHost } from './slot-host.ts';
 import { hasProcess, stepSlot, type SlotEffect, type SlotEvent } from './slot-machine.ts';
@@ -19,8 +18,6 @@ import type { WorkerCallbacks, WorkerHandle } from './worker-handle.ts';
 
 /** States of a worker that had been ready. */
 const SERVING: ReadonlySet<SlotState> = new Set(['ready', 'draining', 'stopping']);
-/** Between two tries of a readiness probe. */
-const PROBE_AGAIN_MS = 200;
 
 export class Slot {
   readonly index: number;
@@ -33,10 +30,9 @@ export class Slot {
   #worker: WorkerHandle | null = null;
   /** Why the worker is being killed before it was ready. */
   #doom = '';
-  #isProbing = false;
+  #rounds: ProbeRounds | null = null;
   /** The app was ready before covet-init had told that it runs. */
   #saidReady = false;
-  #lastProbe = '';
   /** Addresses that its worker bound by itself and listens on. */
   readonly ownAddresses = new Set<string>();
   /** What the app handles, as its preload tells; a program without one is taken to handle SIGTERM. */
@@ -87,8 +83,8 @@ export class Slot {
   }
 
   #reason(event: SlotEvent, reason: string): string {
-    if (event.type === 'elapsed' && this.#state !== 'backoff')
-      this.#doom = this.#lastProbe === '' ? reason : `${reason}: ${this.#lastProbe}`;
+    const problem = this.#rounds?.problem ?? '';
+    if (event.type === 'elapsed' && this.#state !== 'backoff') this.#doom = problem === '' ? reason : `${reason}: ${problem}`;
     return event.type === 'exited' && this.#doom !== '' ? this.#doom : reason;
   }
 
@@ -138,8 +134,7 @@ export class Slot {
     this.wasKilled = false;
     this.drainCounts = null;
     this.#saidReady = false;
-    this.#lastProbe = '';
-    this.#isProbing = false;
+    this.#rounds = null;
     this.ownAddresses.clear();
     this.#hasChannel = false;
     this.#signals = { sigterm: true, sigint: false };
@@ -236,26 +231,18 @@ export class Slot {
   /** The app says it is ready; with a probe, that very worker must also answer. */
   #maybeReady(): void {
     this.#saidReady = true;
-    const { probe } = this.#host.config;
-    if (this.#state !== 'booting' || this.#isProbing) return;
-    if (probe === undefined || !this.#host.aim.isPossible(this)) return this.dispatch({ type: 'ready' });
-    const target = this.#host.aim.targetOf(this);
-    this.#lastProbe = `it has no server that could answer GET ${probe.path}`;
-    if (target === null) return;
-    this.#isProbing = true;
-    void this.#probe(target, probe, 0);
-  }
-
-  async #probe(target: ProbeTarget, probe: NonNullable<AppConfig['probe']>, passed: number): Promise<void> {
+    const { env, aim, config } = this.#host;
     const worker = this.#worker;
-    if (worker === null) return;
-    const { env } = this.#host;
-    const problem = await probeWorker({ env, worker, slot: this.index, half: this.half }, target, probe);
-    if (this.#state !== 'booting' || this.#worker !== worker) return;
-    this.#lastProbe = problem ?? '';
-    if (problem === null && passed + 1 >= probe.consecutive) return this.dispatch({ type: 'ready' });
-    const next = problem === null ? passed + 1 : 0;
-    env.after(PROBE_AGAIN_MS, () => void this.#probe(target, probe, next));
+    if (this.#state !== 'booting' || worker === null) return;
+    if (config.probe === undefined || !aim.isPossible(this)) return this.dispatch({ type: 'ready' });
+    this.#rounds ??= new ProbeRounds({
+      probed: { env, worker, slot: this.index, half: this.half },
+      probe: config.probe,
+      target: () => aim.targetOf(this),
+      isWanted: () => this.#state === 'booting' && this.#worker === worker,
+      onPassed: () => this.dispatch({ type: 'ready' }),
+    });
+    this.#rounds.begin();
   }
 
   async #drain(): Promise<void> {

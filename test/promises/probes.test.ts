@@ -85,6 +85,21 @@ describe('probes', () => {
     assert.match(result.stdout, /GET \/ answered 500/);
   });
 
+  test('one whose first server is sick and closes is asked at the next', async (t) => {
+    const home = Home.open(t);
+    const deployment = new Deployment(join(home.work, 'app'), 'app.cjs');
+    const first = await freePort();
+    deployment.release(
+      'r2',
+      'app.cjs',
+      `const { createServer } = require('node:http');
+       const installer = createServer((request, response) => response.writeHead(503).end(() => installer.close(serve))).listen(${first});
+       const serve = () => createServer((request, response) => response.end('ok')).listen(${await freePort()});`,
+    );
+    const result = await home.tryStart({ script: deployment.script, instances: 1, ...LIMITS, probe: { path: '/healthz' } });
+    assert.equal(result.code, 0, said(result));
+  });
+
   test('one that says `ready` and never listens is not', async (t) => {
     const home = Home.open(t);
     const deployment = new Deployment(join(home.work, 'app'), 'app.cjs');

@@ -31,12 +31,12 @@ async function states(home: Home): Promise<string[]> {
 }
 
 describe('READY=1', () => {
-  test('of a worker and of a helper that a worker runs make those ready; of a stranger nobody', async (t) => {
+  test('of a worker and of a helper that a worker runs make those ready; of a stranger, however much it says, nobody', async (t) => {
     const { home, start, pids } = await booted(t, 2);
     const socket = join(home.path, 'notify');
     assert.equal(statSync(socket).isSocket(), true);
     const stranger =
-      "import os, socket, sys; s = socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM); s.connect(sys.argv[1]); s.send(b'READY=1')";
+      "import socket, sys; s = socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM); s.connect(sys.argv[1]); s.send(b'READY=1'); s.send(b'x' * 70_000)";
     assert.equal(spawnSync('python3', ['-c', stranger, socket], { stdio: 'inherit' }).status, 0);
     process.kill(pids[0]!, 'SIGUSR2');
     await eventually('the first to be ready', async () => (await states(home))[0] === 'ready');

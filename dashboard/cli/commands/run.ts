@@ -4,7 +4,7 @@
  *
  * The config travels in COVET_RUN. Without a COVET_HOME the run has one of its own, which the supervisor removes at the end.
  */
-import { mkdtempSync } from 'node:fs';
+import { chmodSync, mkdtempSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import type { Command } from 'commander';
@@ -63,7 +63,10 @@ async function runRun(options: RunOptions): Promise<void> {
 /** Throws COVET_ERR_HOME_UNUSABLE, in a container that is read-only for one. */
 function temporaryHome(): string {
   try {
-    return mkdtempSync(join(tmpdir(), 'covet-run-'));
+    const home = mkdtempSync(join(tmpdir(), 'covet-run-'));
+    // As of any home of root's: workers of other users pass through it.
+    if (process.getuid!() === 0) chmodSync(home, 0o711);
+    return home;
   } catch (error) {
     throw new CovetError('COVET_ERR_HOME_UNUSABLE', { home: tmpdir(), reason: (error as Error).message }, { cause: error });
   }
