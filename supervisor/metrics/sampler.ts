@@ -22,20 +22,32 @@ interface Look extends Sample {
 
 export class Sampler {
   readonly #looks = new Map<number, Look>();
-  /** Being looked at, and not ended since. */
+  /** About to be looked at, and not ended since. */
   readonly #asked = new Set<number>();
 
-  /** Brings the samples of these processes up to date. The first look at one is what the next is counted from. */
+  /** Ends when the looks asked for so far are taken. */
+  #looking: Promise<void> = Promise.resolve();
+
+  /**
+   * Brings the samples of these processes up to date. The first look at one is what the next is counted from. One after another: where pidusage
+   * looks at a process twice at once, it keeps one of the two descriptors for ever.
+   */
   async refresh(pids: readonly number[]): Promise<void> {
+    for (const pid of pids) this.#asked.add(pid);
+    const mine = this.#looking.then(async () => this.#look(pids));
+    this.#looking = mine.catch(() => {}); // told to whoever asked
+    await mine;
+  }
+
+  async #look(pids: readonly number[]): Promise<void> {
     const nowMs = performance.now();
     const stale = pids.filter((pid) => nowMs - (this.#looks.get(pid)?.atMs ?? -Infinity) >= FRESH_MS);
-    if (stale.length === 0) return;
-    for (const pid of stale) this.#asked.add(pid);
-    const stats = await pidusage(stale, { maxage: FRESH_MS }).catch(() => ({})); // every one of them may have ended meanwhile
+    const taken = stale.length === 0 ? {} : await pidusage(stale, { maxage: FRESH_MS }).catch(() => ({})); // every one of them may have ended meanwhile
     // null for one that ended, whatever its types say.
-    for (const [name, status] of Object.entries(stats as Record<string, pidusage.Status | null>)) {
-      const pid = Number(name);
-      if (this.#asked.delete(pid) && status !== null) this.#looks.set(pid, look(status, nowMs, this.#looks.get(pid)));
+    const stats = taken as Readonly<Record<number, pidusage.Status | null>>;
+    for (const pid of pids) {
+      const status = stats[pid];
+      if (this.#asked.delete(pid) && status) this.#looks.set(pid, look(status, nowMs, this.#looks.get(pid)));
     }
   }
 
