@@ -32,7 +32,7 @@ const KINDS: readonly (readonly [dispatch: 'bpf' | 'hash' | 'shared', Partial<Se
 ];
 
 const kinds = ALL || isAgain ? picked(KINDS) : [KINDS[0]!, ...picked(KINDS.slice(1))];
-const TIMES = isAgain && !ALL ? 1 : 3;
+const TIMES = ALL ? 3 : isAgain ? 1 : 2;
 
 describe('death of covet-init and its supervisor at once', () => {
   const hostWithout = refusingHost();
