@@ -121,6 +121,7 @@ export class MainThread implements Report {
       const counts = this.#serving.drainCounts;
       if (this.#drained === null && counts !== null) this.tell({ t: 'drained', counts });
     });
+    keepCompiledCode();
     const threads = this.#threads.drain({ ...order, handOver: false });
     this.#serving.drain(order, (counts) => {
       void threads.then((others) => {
@@ -153,4 +154,11 @@ export class MainThread implements Report {
     );
     handoff.unref();
   }
+}
+
+/** NODE_COMPILE_CACHE is written at an exit, which one that a signal ends has none of. Node has this from 22.10 on. */
+function keepCompiledCode(): void {
+  if (process.env['NODE_COMPILE_CACHE'] === undefined) return;
+  const { flushCompileCache } = process.getBuiltinModule('node:module') as { flushCompileCache?: () => void };
+  if (flushCompileCache !== undefined) guarded('the compile cache', flushCompileCache, undefined);
 }

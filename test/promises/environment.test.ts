@@ -11,7 +11,7 @@ import { said } from './served.ts';
 
 const http = join(repositoryRoot(), 'test/fixtures/apps/http.cjs');
 const [major = 0, minor = 0] = process.versions.node.split('.').map(Number);
-const hasCompileCache = major > 22 || (major === 22 && minor >= 1);
+const hasCompileCache = major > 22 || (major === 22 && minor >= 10);
 
 describe('environment', () => {
   test('a reload from another environment keeps the one of the start; --update-env takes the caller’s', async (t) => {
@@ -38,7 +38,7 @@ describe('environment', () => {
     assert.equal((await home.covet('reload', 'web')).code, 0);
     const folder = join(home.path, 'state/compile-cache/web');
     const files = (): string[] => (existsSync(folder) ? readdirSync(folder, { recursive: true, encoding: 'utf8' }) : []);
-    // Node writes it when the worker ends by itself.
+    // Written as the first worker leaves.
     await eventually('files in the cache', () => files().length > 1);
     await home.start({ ...app, name: 'without', compileCache: false, env: { PORT: String(await freePort()) } });
     assert.equal((await home.covet('reload', 'without')).code, 0);
