@@ -9,7 +9,7 @@ import { Home, SHORT } from './home.ts';
 import { freePort } from './ports.ts';
 import { Deployment } from './release.ts';
 import { assertNothingLost, said, Served, stopAll } from './served.ts';
-import { further } from './tier.ts';
+import { pickedCell } from './tier.ts';
 
 const CLIENTS = 32;
 const ROUND_MS = 40;
@@ -17,8 +17,10 @@ const ROUND_MS = 40;
 const listenersOf = async (home: Home): Promise<string[]> =>
   (await home.covet('describe', 'web', '--json')).as('describe').listeners.map(({ listener }) => listener);
 
+const APPS = ['UDP', 'thread', 'Python'];
+
 describe('death of covet-init and its supervisor at once, of an app', () => {
-  test('with UDP sockets: no datagram is lost, then or by a reload after it', further, async (t) => {
+  test('with UDP sockets: no datagram is lost, then or by a reload after it', pickedCell('UDP', APPS), async (t) => {
     const home = new Home();
     const deployment = new Deployment(join(home.work, 'app'), 'udp.cjs');
     const port = await freePort();
@@ -50,47 +52,55 @@ describe('death of covet-init and its supervisor at once, of an app', () => {
     assert.ok(load.answers.some(({ build }) => build === 'r2'));
   });
 
-  test('whose server is in a thread: nothing is lost, and what that thread opens later is its own', further, async (t) => {
-    const served = await Served.start(t, { app: 'http-in-thread.cjs' });
-    const { home, port } = served;
-    const pids = await home.pids();
-    const loads = await served.beginAll([
-      { client: 'reconnect', connections: 8 },
-      { client: 'keepAlive', connections: 8, thinkMs: [0, 20] },
-    ]);
-    await killBoth(home);
-    await Promise.all(loads.map(async ({ load, cell }) => load.more(cell.connections * 5)));
-    await takeBack(home, pids);
-    await Promise.all(loads.map(async ({ load, cell }) => load.more(cell.connections * 5)));
-    assert.equal((await loads[1]!.load.peek()).opened, 8, 'the same connections');
-    const listeners = await listenersOf(home);
-    assert.equal(await (await fetch(`http://127.0.0.1:${port}/later`)).text(), 'listens');
-    assert.equal((await fetch(`http://127.0.0.1:${port + 1}/`)).status, 200);
-    assert.deepEqual(await listenersOf(home), listeners, 'the second address is bound by the thread itself');
-    // Connections of a thread are not handed over: they end between two messages.
-    await served.reload();
-    await Promise.all(loads.map(async ({ load, cell }) => load.more(cell.connections * 5)));
-    assertNothingLost(await stopAll(loads));
-  });
+  test(
+    'whose server is in a thread: nothing is lost, and what that thread opens later is its own',
+    pickedCell('thread', APPS),
+    async (t) => {
+      const served = await Served.start(t, { app: 'http-in-thread.cjs' });
+      const { home, port } = served;
+      const pids = await home.pids();
+      const loads = await served.beginAll([
+        { client: 'reconnect', connections: 8 },
+        { client: 'keepAlive', connections: 8, thinkMs: [0, 20] },
+      ]);
+      await killBoth(home);
+      await Promise.all(loads.map(async ({ load, cell }) => load.more(cell.connections * 5)));
+      await takeBack(home, pids);
+      await Promise.all(loads.map(async ({ load, cell }) => load.more(cell.connections * 5)));
+      assert.equal((await loads[1]!.load.peek()).opened, 8, 'the same connections');
+      const listeners = await listenersOf(home);
+      assert.equal(await (await fetch(`http://127.0.0.1:${port}/later`)).text(), 'listens');
+      assert.equal((await fetch(`http://127.0.0.1:${port + 1}/`)).status, 200);
+      assert.deepEqual(await listenersOf(home), listeners, 'the second address is bound by the thread itself');
+      // Connections of a thread are not handed over: they end between two messages.
+      await served.reload();
+      await Promise.all(loads.map(async ({ load, cell }) => load.more(cell.connections * 5)));
+      assertNothingLost(await stopAll(loads));
+    },
+  );
 
-  test('in Python: the same workers serve on, each that ends has a successor on its socket, and stop ends them', further, async (t) => {
-    const served = await Served.start(t, { app: 'lent.py', isLent: true });
-    const { home, port } = served;
-    const pids = await home.pids();
-    const load = await served.begin({ kind: 'reconnect', connections: 8 });
-    await killBoth(home);
-    await load.more(40);
-    await takeBack(home, pids);
-    await load.more(40);
-    const tally = await load.stop();
-    assert.equal(tally.lost, 0, JSON.stringify(tally.lostBy));
-    process.kill(pids[0]!, 'SIGKILL');
-    await eventually('a successor', async () => {
-      const { workers } = await home.app();
-      return workers.length === 2 && workers.every(({ pid, state }) => pid !== pids[0] && state === 'ready');
-    });
-    for (let i = 0; i < 20; i++) assert.equal((await fetch(`http://127.0.0.1:${port}/`)).status, 200);
-    const stop = await home.covet('stop', 'web');
-    assert.equal(stop.code, 0, said(stop));
-  });
+  test(
+    'in Python: the same workers serve on, each that ends has a successor on its socket, and stop ends them',
+    pickedCell('Python', APPS),
+    async (t) => {
+      const served = await Served.start(t, { app: 'lent.py', isLent: true });
+      const { home, port } = served;
+      const pids = await home.pids();
+      const load = await served.begin({ kind: 'reconnect', connections: 8 });
+      await killBoth(home);
+      await load.more(40);
+      await takeBack(home, pids);
+      await load.more(40);
+      const tally = await load.stop();
+      assert.equal(tally.lost, 0, JSON.stringify(tally.lostBy));
+      process.kill(pids[0]!, 'SIGKILL');
+      await eventually('a successor', async () => {
+        const { workers } = await home.app();
+        return workers.length === 2 && workers.every(({ pid, state }) => pid !== pids[0] && state === 'ready');
+      });
+      for (let i = 0; i < 20; i++) assert.equal((await fetch(`http://127.0.0.1:${port}/`)).status, 200);
+      const stop = await home.covet('stop', 'web');
+      assert.equal(stop.code, 0, said(stop));
+    },
+  );
 });

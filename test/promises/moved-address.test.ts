@@ -12,6 +12,7 @@ import { freePort } from './ports.ts';
 import { refusingHost } from './refusing-host.ts';
 import { repositoryRoot } from './root.ts';
 import { said, Served, type ServedOptions, stopAll } from './served.ts';
+import { further } from './tier.ts';
 
 /** Listens on MOVED where that is set, and on PORT where not. */
 const MOVES = `
@@ -75,7 +76,7 @@ describe('an address that moves', () => {
     await served.reload();
   });
 
-  test('moves where the kernel refuses the program, too', async (t) => {
+  test('moves where the kernel refuses the program, too', further, async (t) => {
     const { served, moved } = await serve(t, { prefix: hostWithout('bpf') });
     const result = await reloadWith(served, { MOVED: String(moved) });
     assert.equal(result.code, 0, `${said(result)}\n${await served.home.history()}`);
@@ -83,7 +84,7 @@ describe('an address that moves', () => {
     await assert.rejects(buildAt(served.port), /ECONNREFUSED|refused/);
   });
 
-  test('with the build alone fails the reload, whose address is free again', async (t) => {
+  test('with the build alone fails the reload, whose address is free again', further, async (t) => {
     const { served, key } = await serve(t);
     const events = await served.home.events();
     served.deployment.release('r3', 'wrong-port.cjs');
@@ -94,7 +95,7 @@ describe('an address that moves', () => {
     assert.deepEqual((await served.home.app()).listen, [key(served.port)]);
   });
 
-  test('is not taken for one that is missing', async (t) => {
+  test('is not taken for one that is missing', further, async (t) => {
     const { served } = await serve(t);
     served.deployment.release('r3', 'never-listens.cjs');
     const result = await reloadWith(served, { OTHER: '1' });

@@ -10,6 +10,7 @@ import { freePort } from './ports.ts';
 import { refusingHost } from './refusing-host.ts';
 import { Deployment } from './release.ts';
 import { said } from './served.ts';
+import { further } from './tier.ts';
 
 const SICK = `require('node:http').createServer((request, response) => response.writeHead(500).end()).listen(WHERE)`;
 /** Says by its answer whose connection it has: a client of this host. */
@@ -76,7 +77,7 @@ describe('probes', () => {
     });
   }
 
-  test('one that says `ready` before it listens is asked once it listens', async (t) => {
+  test('one that says `ready` before it listens is asked once it listens', further, async (t) => {
     const home = Home.open(t);
     const deployment = new Deployment(join(home.work, 'app'), 'app.cjs');
     deployment.release('r2', 'app.cjs', `process.send('ready'); setTimeout(() => ${SICK.replace('WHERE', '0')}, 300);`);
@@ -85,7 +86,7 @@ describe('probes', () => {
     assert.match(result.stdout, /GET \/ answered 500/);
   });
 
-  test('one whose first server is sick and closes is asked at the next', async (t) => {
+  test('one whose first server is sick and closes is asked at the next', further, async (t) => {
     const home = Home.open(t);
     const deployment = new Deployment(join(home.work, 'app'), 'app.cjs');
     const first = await freePort();
@@ -100,7 +101,7 @@ describe('probes', () => {
     assert.equal(result.code, 0, said(result));
   });
 
-  test('one that says `ready` and never listens is not', async (t) => {
+  test('one that says `ready` and never listens is not', further, async (t) => {
     const home = Home.open(t);
     const deployment = new Deployment(join(home.work, 'app'), 'app.cjs');
     deployment.release('r2', 'app.cjs', "process.send('ready'); setInterval(() => {}, 1_000);");

@@ -25,4 +25,10 @@ export function picked<T>(cells: readonly T[], salt = 0): readonly T[] {
   return cell === undefined ? [] : [cell];
 }
 
+/** A cell among `cells` that the seed picks in a default run, and that a run which repeats another leaves out. */
+export function pickedCell<T>(cell: T, cells: readonly T[]): { readonly skip: string | boolean } {
+  if (further.skip !== false) return further;
+  return { skip: picked(cells).includes(cell) ? false : 'not the cell that the seed picked' };
+}
+
 export const isRoot = process.getuid?.() === 0;
