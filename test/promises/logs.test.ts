@@ -61,15 +61,20 @@ describe('logs', () => {
 
   test('`logs -f` shows a line as it comes', async (t) => {
     const served = await Served.start(t, { app: 'numbered-lines.cjs', config: { env: { LINES: '10' }, instances: 1 } });
-    const following = served.home.spawn(['logs', 'web', '-f', '--lines', '0']);
-    const lines = createInterface({ input: following.stdout! });
+    const following = served.home.spawn(['logs', 'web', '-f', '--lines', '100']);
+    const lines = createInterface({ input: following.stdout! })[Symbol.asyncIterator]();
+    const isSaid = async (): Promise<boolean> => {
+      for (;;) {
+        const { value, done } = await lines.next();
+        if (done === true) return false;
+        if (value.includes('out 0 10')) return true;
+      }
+    };
     try {
-      const seen = (async () => {
-        for await (const line of lines) if (line.includes('out 0 10')) return line;
-        return null;
-      })();
+      // Those of the first worker say that it follows by now.
+      assert.ok(await within('the old worker’s lines', isSaid()));
       await served.reload();
-      assert.notEqual(await within('the new worker’s lines', seen), null);
+      assert.ok(await within('the new worker’s lines', isSaid()));
     } finally {
       following.kill('SIGINT');
       await once(following, 'exit');
