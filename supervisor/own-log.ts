@@ -28,11 +28,10 @@ export function boundOwnLog(env: Env): void {
   setInterval(look, LOOK_MS).unref();
 }
 
-/** Whether it did: `fd` is that file, and it is too long. Throws as copy_file_range(2), ftruncate(2). */
-export function beginAnew(path: string, fd: number): boolean {
+/** If `fd` is that file, and it is too long. Throws as copy_file_range(2), ftruncate(2). */
+function beginAnew(path: string, fd: number): void {
   const [named, open] = [statSync(path, { throwIfNoEntry: false }), fstatSync(fd)];
-  if (named?.ino !== open.ino || named.dev !== open.dev || open.size <= OWN_LOG_BYTES_MAX) return false;
+  if (named?.ino !== open.ino || named.dev !== open.dev || open.size <= OWN_LOG_BYTES_MAX) return;
   copyFileSync(path, `${path}.1`);
   ftruncateSync(fd);
-  return true;
 }

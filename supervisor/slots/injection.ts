@@ -4,7 +4,7 @@
  */
 import { once } from 'node:events';
 import { connect, createServer, Socket, type AddressInfo } from 'node:net';
-import type { Env } from '../env.ts';
+import type { Env, Timer } from '../env.ts';
 import type { HandOver } from '../protocol/worker-wire.ts';
 import type { WorkerHandle } from './worker-handle.ts';
 
@@ -20,7 +20,7 @@ export interface Injection {
 
 /** The client's end; the worker has the other. Rejects with why it has not, in words. */
 export async function injectConnection(order: Injection): Promise<Socket> {
-  const [client, fd] = order.host === null ? pathPair(order.env) : await loopbackPair(order.env, order.host);
+  const [client, fd] = order.host === null ? pathPair(order.env) : await loopbackPair(order.env, order.host, order.withinMs);
   client.on('error', () => {}); // whoever uses it hears of it by its own listener
   try {
     await giveTo(order, fd);
@@ -78,11 +78,14 @@ function pathPair({ native }: Env): [Socket, number] {
 }
 
 /** The accepted end as a bare descriptor, the caller's. Rejects as listen(2) and connect(2) say. */
-async function loopbackPair({ native }: Env, host: string): Promise<[Socket, number]> {
+async function loopbackPair({ native, after }: Env, host: string, withinMs: number): Promise<[Socket, number]> {
   const server = createServer({ pauseOnConnect: true }).listen({ host, port: 0 });
+  let timer: Timer | null = null;
   try {
     await once(server, 'listening');
     const client = connect({ host, port: (server.address() as AddressInfo).port });
+    // A host may drop what it sends to itself.
+    timer = after(withinMs, () => client.destroy(new Error(`no connection to ${host} within ${withinMs} ms`)));
     const accepted = new Promise<number>((resolve, reject) => {
       client.once('error', reject).once('close', () => reject(new Error(`a connection to ${host} was closed at once`)));
       server.on('connection', (socket: Socket & { _handle: { fd: number } }) => {
@@ -93,6 +96,7 @@ async function loopbackPair({ native }: Env, host: string): Promise<[Socket, num
     });
     return [client, await accepted];
   } finally {
+    timer?.cancel();
     server.close();
   }
 }
