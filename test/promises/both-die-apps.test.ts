@@ -1,18 +1,13 @@
 /** Both die under apps that are no single-threaded HTTP server of Node: what is taken back of each, and what cannot be (docs/reliability.md). */
 import assert from 'node:assert/strict';
-import { join } from 'node:path';
 import { describe, test } from 'node:test';
-import { DatagramLoad } from '../load/datagrams.ts';
 import { killBoth, takeBack } from './both-die.ts';
+import { CLIENTS, ROUND_MS, startDatagramApp } from './datagram-app.ts';
 import { eventually } from './eventually.ts';
-import { Home, SHORT } from './home.ts';
-import { freePort } from './ports.ts';
-import { Deployment } from './release.ts';
+import type { Home } from './home.ts';
 import { assertNothingLost, said, Served, stopAll } from './served.ts';
 import { pickedCell } from './tier.ts';
 
-const CLIENTS = 32;
-const ROUND_MS = 40;
 /** What `describe` names of the listeners. */
 const listenersOf = async (home: Home): Promise<string[]> =>
   (await home.covet('describe', 'web', '--json')).as('describe').listeners.map(({ listener }) => listener);
@@ -21,22 +16,7 @@ const APPS = ['UDP', 'thread', 'Python'];
 
 describe('death of covet-init and its supervisor at once, of an app', () => {
   test('with UDP sockets: no datagram is lost, then or by a reload after it', pickedCell('UDP', APPS), async (t) => {
-    const home = new Home();
-    const deployment = new Deployment(join(home.work, 'app'), 'udp.cjs');
-    const port = await freePort();
-    const load = await DatagramLoad.open(port, CLIENTS);
-    t.after(async () => {
-      load.close();
-      await home.end();
-    });
-    await home.start({
-      ...SHORT,
-      script: deployment.script,
-      cwd: deployment.folder,
-      instances: 2,
-      readiness: 'listen',
-      env: { PORT: String(port) },
-    });
+    const { home, deployment, port, load } = await startDatagramApp(t, { readiness: 'listen' });
     const pids = await home.pids();
     load.begin(ROUND_MS);
     await killBoth(home);

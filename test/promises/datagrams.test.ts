@@ -5,7 +5,7 @@
 import assert from 'node:assert/strict';
 import { join } from 'node:path';
 import { describe, test, type TestContext } from 'node:test';
-import { DatagramLoad } from '../load/datagrams.ts';
+import { CLIENTS, type DatagramApp, ROUND_MS, startDatagramApp } from './datagram-app.ts';
 import { eventually } from './eventually.ts';
 import { Home, SHORT, type HomeOptions, type TestApp } from './home.ts';
 import { freePort } from './ports.ts';
@@ -13,32 +13,12 @@ import { Deployment } from './release.ts';
 import { said } from './served.ts';
 import { ALL, control } from './tier.ts';
 
-/** Ports, so that the kernel's hash has something to choose by: all on one worker of two happens once in 2^31 runs. */
-const CLIENTS = 32;
-/** 800 datagrams a second: what a worker of two does not read for half a second still fits into a socket's buffer. */
-const ROUND_MS = 40;
 const RELOADS = ALL ? 10 : 3;
 
-interface Serving {
-  readonly home: Home;
-  readonly deployment: Deployment;
-  readonly port: number;
-  readonly load: DatagramLoad;
-}
-
-async function serve(t: TestContext, config: Partial<TestApp> = {}, options: HomeOptions = {}): Promise<Serving> {
-  const home = new Home(options);
-  const deployment = new Deployment(join(home.work, 'app'), 'udp.cjs');
-  const port = await freePort();
-  const load = await DatagramLoad.open(port, CLIENTS);
-  t.after(async () => {
-    load.close();
-    await home.end();
-  });
-  const env = { PORT: String(port), ...config.env };
-  await home.start({ ...SHORT, script: deployment.script, cwd: deployment.folder, instances: 2, ...config, env });
-  await eventually('both workers to be bound', async () => (await listenerOf(home)).eligible.length === 2);
-  return { home, deployment, port, load };
+async function serve(t: TestContext, config: Partial<TestApp> = {}, options: HomeOptions = {}): Promise<DatagramApp> {
+  const app = await startDatagramApp(t, config, options);
+  await eventually('both workers to be bound', async () => (await listenerOf(app.home)).eligible.length === 2);
+  return app;
 }
 
 async function listenerOf(home: Home): Promise<{ listener: string; dispatch: string; condition: string; eligible: readonly number[] }> {
@@ -47,14 +27,14 @@ async function listenerOf(home: Home): Promise<{ listener: string; dispatch: str
   return listeners[0]!;
 }
 
-async function reload({ home, deployment }: Serving, build: string): Promise<void> {
+async function reload({ home, deployment }: DatagramApp, build: string): Promise<void> {
   deployment.release(build, 'udp.cjs');
   const result = await home.covet('reload', 'web', '--json');
   assert.equal(result.code, 0, `${said(result)}\n${home.log()}`);
   assert.equal(result.as('reload').mode, 'overlap');
 }
 
-const slotsOf = (load: DatagramLoad): number[] => [...new Set(load.answers.map(({ slot }) => slot))].sort((a, b) => a - b);
+const slotsOf = ({ load }: Pick<DatagramApp, 'load'>): number[] => [...new Set(load.answers.map(({ slot }) => slot))].sort((a, b) => a - b);
 
 describe('a UDP app', () => {
   test('is ready by its bind(), and every worker serves the one address', async (t) => {
@@ -64,7 +44,7 @@ describe('a UDP app', () => {
     assert.deepEqual((await home.app()).listen, [`udp://0.0.0.0:${port}`]);
     load.sendRound();
     assert.deepEqual(await load.settled(), []);
-    assert.deepEqual(slotsOf(load), [0, 1]);
+    assert.deepEqual(slotsOf({ load }), [0, 1]);
   });
 
   test(`${RELOADS} reloads lose no datagram, though each answer takes its time`, async (t) => {

@@ -2,6 +2,7 @@
 import assert from 'node:assert/strict';
 import { closeSync, openSync, readdirSync, writeSync } from 'node:fs';
 import { test, type TestContext } from 'node:test';
+import type { Env } from '../../../supervisor/env.ts';
 import type { InitClient } from '../../../supervisor/init/init-client.ts';
 import { WorkerHandle } from '../../../supervisor/slots/worker-handle.ts';
 import { within } from '../../promises/eventually.ts';
@@ -16,6 +17,7 @@ const MARK = 'that was all';
 
 type Random = () => number;
 type Verdict = 'heard' | 'misbehaved';
+type Verdicts = Readonly<Record<Verdict, number>>;
 
 /** A handle whose worker is this test. */
 class Worker {
@@ -23,10 +25,9 @@ class Worker {
   readonly #handle: WorkerHandle;
   readonly #ends: { readonly channel: number; readonly handoff: number };
   #tell: (verdict: Verdict) => void = () => {};
-  lends = 0;
   isOver = false;
 
-  constructor(t: TestContext, env: ReturnType<typeof envIn>) {
+  constructor(t: TestContext, env: Env) {
     this.#t = t;
     const pair = (kind: 'stream' | 'seqpacket'): [number, number] => env.native.socketPair(kind);
     const [channel, channelTheirs] = pair('stream');
@@ -40,7 +41,6 @@ class Worker {
       onExited: () => {},
       onMessage: (message) => message.t === 'message' && message.data === MARK && this.#tell('heard'),
       onLend: (_request, reply) => {
-        this.lends++;
         reply({ ok: 'self' });
         this.#tell('heard');
       },
@@ -124,58 +124,49 @@ function randomPacket(random: Random): string {
   return random() < 0.2 ? text.slice(0, 1 + Math.floor(random() * text.length)) : text;
 }
 
-/** Descriptors of this process, and its memory, before and after; the first lives are not counted. */
-async function keepsNothing(life: (words: number) => Promise<void>): Promise<void> {
-  await life(WORDS / 20);
-  const before = { fds: readdirSync('/proc/self/fd').length, rss: process.memoryUsage.rss() };
-  await life(WORDS);
-  assert.equal(readdirSync('/proc/self/fd').length, before.fds);
-  const growth = process.memoryUsage.rss() - before.rss;
-  assert.ok(growth < GROWTH_MAX, `${growth / 1_048_576} MiB more`);
-}
-
-test(`${WORDS} random lines on the channel: heard or the end of the wires, no crash, nothing kept (seed ${SEED})`, async (t) => {
+/**
+ * Says `words` words to workers, a new one after each that is over. Descriptors of this process and its memory are looked at before and after; the
+ * first lives are not counted.
+ */
+async function say(t: TestContext, word: (worker: Worker, native: Env['native'], random: Random) => Promise<Verdict>): Promise<Verdicts> {
   const env = envIn(t);
   const random = seededRandom(SEED);
   const verdicts = { heard: 0, misbehaved: 0 };
-  await keepsNothing(async (words) => {
+  const live = async (words: number): Promise<void> => {
     let worker = new Worker(t, env);
     for (let i = 0; i < words; i++) {
-      verdicts[await worker.say(randomLine(random))]++;
+      verdicts[await word(worker, env.native, random)]++;
       if (!worker.isOver) continue;
       worker.end();
       worker = new Worker(t, env);
     }
     worker.end();
     await new Promise((resolve) => setImmediate(resolve));
-  });
+  };
+  await live(WORDS / 20);
+  const before = { fds: readdirSync('/proc/self/fd').length, rss: process.memoryUsage.rss() };
+  await live(WORDS);
+  assert.equal(readdirSync('/proc/self/fd').length, before.fds);
+  const growth = process.memoryUsage.rss() - before.rss;
+  assert.ok(growth < GROWTH_MAX, `${growth / 1_048_576} MiB more`);
+  return verdicts;
+}
+
+test(`${WORDS} random lines on the channel: heard or the end of the wires, no crash, nothing kept (seed ${SEED})`, async (t) => {
+  const verdicts = await say(t, async (worker, _native, random) => worker.say(randomLine(random)));
   assert.ok(verdicts.heard > WORDS / 20 && verdicts.misbehaved > WORDS / 20, JSON.stringify(verdicts));
 });
 
 test(`${WORDS} random packets on the hand-off, with descriptors of any kind: the same (seed ${SEED})`, async (t) => {
-  const env = envIn(t);
-  const { native } = env;
-  const random = seededRandom(SEED);
-  const verdicts = { heard: 0, misbehaved: 0 };
-  await keepsNothing(async (words) => {
-    let worker = new Worker(t, env);
-    for (let i = 0; i < words; i++) {
-      const fds = [openSync('/dev/null', 'r'), ...native.socketPair('stream'), ...native.socketPair('seqpacket')].sort(
-        () => random() - 0.5,
-      );
-      const verdict = worker.ask((handoff) => {
-        const socket = new native.PacketSocket(native.duplicate(handoff));
-        socket.send(randomPacket(random), fds.slice(0, Math.floor(random() * (fds.length + 1))));
-        socket.close();
-      });
-      for (const fd of fds) closeSync(fd);
-      verdicts[await verdict]++;
-      if (!worker.isOver) continue;
-      worker.end();
-      worker = new Worker(t, env);
-    }
-    worker.end();
-    await new Promise((resolve) => setImmediate(resolve));
+  const verdicts = await say(t, async (worker, native, random) => {
+    const fds = [openSync('/dev/null', 'r'), ...native.socketPair('stream'), ...native.socketPair('seqpacket')].sort(() => random() - 0.5);
+    const verdict = worker.ask((handoff) => {
+      const socket = new native.PacketSocket(native.duplicate(handoff));
+      socket.send(randomPacket(random), fds.slice(0, Math.floor(random() * (fds.length + 1))));
+      socket.close();
+    });
+    for (const fd of fds) closeSync(fd);
+    return verdict;
   });
   assert.ok(verdicts.heard > WORDS / 200 && verdicts.misbehaved > WORDS / 20, JSON.stringify(verdicts));
 });
