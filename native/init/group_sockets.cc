@@ -54,10 +54,9 @@ Status bindFirst(Group& group, Asker asker, bool hasTwoHalves) {
   } else if (Status probed = probeAddress(group); !probed.ok()) {
     return probed;
   }
-  if (Status bound = addBound(group, asker.slot, asker.half); !bound.ok()) return bound;
-  if (!hasTwoHalves) return {};
-  if (Status bound = addBound(group, asker.slot, 1 - asker.half); !bound.ok()) return bound;
-  return addBound(group, -1, -1);
+  if (Status bound = addBound(group, asker.slot, asker.half); !bound.ok() || !hasTwoHalves) return bound;
+  if (Status bound = addBound(group, -1, -1); !bound.ok()) return bound;
+  return addBound(group, asker.slot, 1 - asker.half);
 }
 
 }  // namespace
@@ -73,8 +72,15 @@ Status openMembers(Group& group, Asker asker, bool hasTwoHalves) {
   }
   group.halves = hasTwoHalves ? 2 : 1;
   if (done.ok()) done = listenFrom(group, 0);
-  if (!done.ok()) group.members.clear();
+  if (!done.ok()) closeMembers(group);
   return done;
+}
+
+void closeMembers(Group& group) {
+  for (size_t i = group.members.size(); i-- > 0;) {
+    if (group.members[i].half >= 0) group.members[i].fd.reset();
+  }
+  group.members.clear();
 }
 
 Status openGuard(Group& group) {

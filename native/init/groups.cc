@@ -103,6 +103,11 @@ std::optional<Group> groupOf(const Message& told) {
   return group;
 }
 
+void end(Group& group) {
+  if (group.path) removeUnixPath(*group.path);
+  closeMembers(group);
+}
+
 }  // namespace
 
 Status Groups::listen(const Message& request) {
@@ -143,11 +148,12 @@ Status Groups::listenInet(const Message& request, Group& group, Asker asker) {
 void Groups::tellListening(uint64_t id, const Group& group) {
   Writer reply("listening", id);
   bool hasPort = group.family != AF_UNIX;
-  reply.add("port", hasPort ? group.address.port() : 0).add("halves", group.halves).add("a", 0);
-  reply.add("b", group.halves == 2 ? 1 : -1).add("guard", group.halves == 2 ? 2 : -1);
+  bool hasTwo = group.halves == 2;
+  reply.add("port", hasPort ? group.address.port() : 0).add("halves", group.halves);
+  reply.add("a", 0).add("b", hasTwo ? 2 : -1).add("guard", hasTwo ? 1 : -1);
   reply.add("family", familyName(group)).add("host", group.host).add("shared", group.isShared);
   const auto& members = group.members;
-  if (group.halves == 2) link_.send(reply.take(), {members[0].fd.get(), members[1].fd.get(), members[2].fd.get()});
+  if (hasTwo) link_.send(reply.take(), {members[0].fd.get(), members[2].fd.get(), members[1].fd.get()});
   else link_.send(reply.take(), {members[0].fd.get()});
 }
 
@@ -205,7 +211,7 @@ Status Groups::drop(const Message& request) {
 Status Groups::close(const Message& request) {
   auto found = groups_.find(request.text("group"));
   if (found != groups_.end()) {
-    if (found->second.path) removeUnixPath(*found->second.path);
+    end(found->second);
     groups_.erase(found);
   }
   link_.send(Writer("ok", request.id).take());
@@ -263,9 +269,7 @@ size_t Groups::packets() const {
 }
 
 void Groups::closeAll() {
-  for (const auto& [key, group] : groups_) {
-    if (group.path) removeUnixPath(*group.path);
-  }
+  for (auto& [key, group] : groups_) end(group);
   groups_.clear();
 }
 

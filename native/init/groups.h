@@ -1,7 +1,7 @@
 // The listening sockets that covet-init holds, by group: one address, its members in the order of their listen(2).
 // That order is a member's index in the kernel's reuseport group, which the supervisor's selector program returns; so nothing is ever
-// taken from the middle, and a group ends as a whole. Each slot has a socket for each half; the guard, listened last of the first three
-// and never lent, is the one member through which programs are attached later, the lent ones being locked.
+// taken from the middle, and a group ends as a whole (closeMembers). Each slot has a socket for each half; the guard, the second to
+// listen and never lent, is the one member through which programs are attached later, the lent ones being locked.
 // A UDP group has one socket a slot and no program: the kernel hashes, an index means nothing, and a slot's socket may be dropped.
 // A service manager may have opened an address before (socket activation): then that one socket is its group's only member, lent to every slot.
 // Policy-free: what may be listened on, and by whom, was decided by the supervisor.
