@@ -203,7 +203,7 @@ export class Lending {
           slot: -1,
           reason: 'a worker detached its program',
         }),
-      onTrouble: (listener: Listener, error: Error) => logs.say(app.name, `closing ${listener.key} failed: ${error.message}`),
+      onTrouble: (listener: Listener, error: Error) => logs.say(app.name, `closing ${listener.key}: ${error.message}`),
     };
     return new Listener(env, init, owner, address, ordinal);
   }

@@ -161,16 +161,16 @@ export class Sockets {
     return true;
   }
 
-  /** No connection begins from now on, until all is closed; what shakes hands already goes on. False where that cannot be done. */
+  /** No connection begins from now on, until all is closed; what shakes hands already goes on. False where the kernel hashes. */
   async deafen(): Promise<boolean> {
     if (this.#plug !== null) return true;
     if (this.#guard === null || this.#chosen.length === 0 || this.address.kind !== 'tcp') return false;
     const { fd, index } = this.#guard;
     this.#watch?.close();
     const plug = await plugGuard(this.#env, fd, this.address, (port) => this.attach(this.#chosen, { port, index }));
-    if (plug !== null) this.attach([index], null);
+    this.attach([index], null);
     this.#plug = plug;
-    return plug !== null;
+    return true;
   }
 
   /** Tells when the program is gone. */
@@ -202,9 +202,9 @@ export class Sockets {
     const fds = new Set([...this.#pairs.values()].flat().map((member) => member.fd));
     if (this.#guard !== null) fds.add(this.#guard.fd);
     this.#watch?.close();
-    this.#plug?.resetAndDestroy();
     for (const fd of fds) this.#env.native.closeFd(fd);
     await this.#init.request('close', { group: this.#group });
+    this.#plug?.resetAndDestroy();
   }
 
   /** The group and its members in the order of their indices, for a covet-init that has to be told. */
