@@ -1,12 +1,20 @@
 // The lock file; see lock.h.
 #include "init/lock.h"
 
+#include <poll.h>
 #include <sys/file.h>
 
 #include <cstdio>
 #include <cstdlib>
 
 namespace covet {
+
+namespace {
+
+constexpr int WAIT_MS = 500;
+constexpr int STEP_MS = 5;
+
+}  // namespace
 
 Lock takeLock(const char* path) {
   Lock lock;
@@ -27,6 +35,15 @@ Lock takeLock(const char* path) {
     return lock;
   }
   lock.fd = std::move(fd);
+  return lock;
+}
+
+Lock takeLockOfOneKilled(const char* path) {
+  Lock lock = takeLock(path);
+  for (int waited = 0; lock.error.code == EWOULDBLOCK && waited < WAIT_MS; waited += STEP_MS) {
+    poll(nullptr, 0, STEP_MS);
+    lock = takeLock(path);
+  }
   return lock;
 }
 

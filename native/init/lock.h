@@ -15,4 +15,7 @@ struct Lock {
 
 Lock takeLock(const char* path);
 
+// That of a covet-init that was killed: a child of its own on the way to an exec may have it a moment longer.
+Lock takeLockOfOneKilled(const char* path);
+
 }  // namespace covet

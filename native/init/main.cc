@@ -92,7 +92,7 @@ int main(int argc, char** argv) {
   covet::Lock lock;
   bool hasLock = options.stateFd >= 0 && covet::stateHasLock(options.stateFd);
   if (options.lock != nullptr && !hasLock) {
-    lock = covet::takeLock(options.lock);
+    lock = options.stateFd >= 0 ? covet::takeLockOfOneKilled(options.lock) : covet::takeLock(options.lock);
     // One that takes over goes on all the same: whoever has the lock meanwhile has none of what it holds. One that somebody waits for is found
     // again by that one, and may have been already.
     if (!lock.fd && options.stateFd >= 0 && options.readyFd < 0) covet::say("Cannot lock %s: %s (%s), going on.", options.lock, lock.error.text(), lock.error.name());

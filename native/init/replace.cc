@@ -1,4 +1,5 @@
 // One covet-init in place of another, in the same process: nothing that it holds is closed, and nobody's parent changes. See init.h, state.h.
+#include <fcntl.h>
 #include <poll.h>
 #include <sys/wait.h>
 #include <unistd.h>
@@ -35,12 +36,14 @@ std::vector<char*> pointers(const Program& program) {
 
 // Whether that covet-init reads the state, asked of it as a child: a release that cannot is not given the process. It takes milliseconds, and
 // is the only time but the supervisor's exec that covet-init waits.
-Status tryOut(const std::string& path, int stateFd) {
+Status tryOut(const std::string& path, int stateFd, int lock) {
   Program program = {path, "--check-state", std::to_string(stateFd)};
   std::vector<char*> argv = pointers(program);
   pid_t pid = fork();
   if (pid < 0) return lastError("fork");
   if (pid == 0) {
+    // A lock is everybody's who has its descriptor: should this covet-init be killed now, the next one must find it free.
+    if (int null = open("/dev/null", O_RDONLY | O_CLOEXEC); lock >= 0 && null >= 0) dup2(null, lock);
     execv(path.c_str(), argv.data());
     _exit(127);
   }
@@ -87,7 +90,7 @@ Status Init::replace(const Message& request) {
   program.insert(program.end(), program_.begin(), program_.end());
   std::vector<char*> argv = pointers(program);
   for (int fd : inherited) (void)setCloexec(fd, false);
-  Status checked = tryOut(path, state->get());
+  Status checked = tryOut(path, state->get(), lock_.get());
   // The blocked signals stay blocked and wait for the next signalfd; the environment is the same.
   if (checked.ok() && !isCheck) {
     execv(path.c_str(), argv.data());
@@ -116,7 +119,8 @@ void Init::store(StateWriter& to, uint64_t replyId) const {
   Writer self = describeSelf();
   self.add("reply", static_cast<int64_t>(replyId));
   addArguments(self, "fallback", fallback_);
-  to.send(self.take(), {link_.fd(), supervisorPidfd_.get(), lock_.get()});
+  if (lock_) to.send(self.take(), {link_.fd(), supervisorPidfd_.get(), lock_.get()});
+  else to.send(self.take(), {link_.fd(), supervisorPidfd_.get()});
   groups_.storeActivated(to);
   storeHeld(to);
   fdStore_.tell(to);
@@ -155,7 +159,7 @@ Status Init::restore(const std::vector<StateLine>& lines) {
 }
 
 // Without descriptors the one before was killed and its supervisor became covet-init; with one, that supervisor's pidfd, a service manager
-// started this one. Either way the next supervisor is started.
+// started this one. Either way the next supervisor is started. With the wire to one it goes on; the lock is missing where another had it.
 Status Init::restoreSelf(const Message& told, const std::vector<int>& fds) {
   auto ready = told.number("ready", 0, 1), signal = told.number("signal", 0, SIGRTMAX);
   if (!ready || !signal) return SysError{EINVAL, "restore"};
@@ -169,11 +173,11 @@ Status Init::restoreSelf(const Message& told, const std::vector<int>& fds) {
   }
   auto supervisor = told.number("supervisor", 1, INT32_MAX), started = told.number("started", 0, INT64_MAX);
   auto reply = told.number("reply", 0, INT64_MAX);
-  if (!supervisor || !started || !reply || fds.size() != 3) return SysError{EINVAL, "restore"};
+  if (!supervisor || !started || !reply || fds.size() > 3) return SysError{EINVAL, "restore"};
   supervisorPid_ = static_cast<pid_t>(*supervisor);
   startedAtMs_ = *started;
   supervisorPidfd_.reset(fds[1]);
-  lock_.reset(fds[2]);
+  if (fds.size() == 3) lock_.reset(fds[2]);
   replyId_ = static_cast<uint64_t>(*reply);
   return link_.open(Fd(fds[0]));
 }

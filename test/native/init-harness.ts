@@ -3,9 +3,9 @@
  * fixtures/relay-supervisor.cjs as the supervisor it starts. Every wait has a deadline and waits for an event.
  */
 import assert from 'node:assert/strict';
-import { type ChildProcess, spawn } from 'node:child_process';
+import { type ChildProcess, spawn, type StdioOptions } from 'node:child_process';
 import { once } from 'node:events';
-import { existsSync, mkdtempSync, readdirSync, readFileSync, rmSync } from 'node:fs';
+import { existsSync, mkdtempSync, openSync, readdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
 import { createServer, type Server, type Socket } from 'node:net';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
@@ -174,10 +174,15 @@ export interface Daemon {
   said(pattern: RegExp): Promise<void>;
 }
 
-/** covet-init with a supervisor of its own. `program` replaces the relay. */
+/** covet-init with a supervisor of its own. `program` replaces the relay; with a `state` it takes over, and nobody waits for it. */
 export async function startDaemon(
   t: TestContext,
-  { args = [] as readonly string[], program = null as readonly string[] | null, folder = temporaryFolder(t) } = {},
+  {
+    args = [] as readonly string[],
+    program = null as readonly string[] | null,
+    folder = temporaryFolder(t),
+    state = null as string | null,
+  } = {},
 ): Promise<Daemon> {
   const path = join(folder, 'relay.sock');
   const arrivals: Relay[] = [];
@@ -190,9 +195,14 @@ export async function startDaemon(
     binary('covet.node'),
     tested('covet-exec'),
   ];
-  const child = spawn(tested('covet-init'), ['--ready-fd', '3', '--lock', join(folder, 'lock'), ...args, '--', ...order], {
-    stdio: ['ignore', 'pipe', 'pipe', 'pipe'],
-  });
+  const stdio: StdioOptions = ['ignore', 'pipe', 'pipe', 'pipe'];
+  const begins = ['--ready-fd', '3'];
+  if (state !== null) {
+    const file = join(folder, 'state');
+    writeFileSync(file, state);
+    begins.splice(0, 2, '--state', String(stdio.push(openSync(file, 'r')) - 1));
+  }
+  const child = spawn(tested('covet-init'), [...begins, '--lock', join(folder, 'lock'), ...args, '--', ...order], { stdio });
   const exit = exitOf(child);
   t.after(async () => {
     child.kill('SIGKILL');
