@@ -20,8 +20,8 @@ import {
 } from '../supervisor/protocol/rpc.ts';
 import { VERSION } from '../supervisor/protocol/version.ts';
 
-/** A Unix socket's connect() is immediate unless the supervisor's backlog is full. */
-const CONNECT_DEADLINE_MS = 5_000;
+/** covet-init's longest pause between two supervisors (5 s), and the time that one takes to start on a busy machine. */
+const CONNECT_DEADLINE_MS = 8_000;
 /** A supervisor that died is replaced within 0.1 to 0.3 s. */
 const RETRY_MS = 20;
 

@@ -140,12 +140,13 @@ describe('a covet-init whose supervisor cannot run', () => {
     writeFileSync(join(home.path, 'versions', version, 'dist', 'supervisor.mjs'), 'process.exit(1);\n');
     process.kill(supervisor.pid, 'SIGKILL');
     const down = new RegExp(`^error covet-init runs as pid ${init.pid}, but its supervisor does not answer: see .*supervisor\\.log\\.`);
-    for (const verb of ['ping', 'list']) {
-      const result = await home.covet(verb);
+    // At once: each waits for a supervisor that may yet come.
+    const [doctor, ...others] = await Promise.all(['doctor', 'ping', 'list'].map((verb) => home.covet(verb)));
+    for (const result of others) {
       assert.equal(result.code, 1, said(result));
       assert.match(result.stderr, down);
     }
-    assert.match((await home.covet('doctor')).stdout, /supervisor +does not answer/);
+    assert.match(doctor!.stdout, /supervisor +does not answer/);
     const killed = await home.covet('kill');
     assert.equal(killed.code, 0, said(killed));
     assert.match(killed.stderr, /covet-init, whose supervisor did not answer, and its workers ended/);
