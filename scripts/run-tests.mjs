@@ -1,5 +1,5 @@
 /**
- * Runs the built tests (build/test/**.test.mjs) as node --test does, two files at a time and in several runs, and ends with the sum of their summaries:
+ * Runs the built tests (build/test/**.test.mjs) as node --test does, a few files at a time and in several runs, and ends with the sum of their summaries:
  *
  *   everything else
  *   promises         end to end
@@ -18,7 +18,7 @@ import { fileURLToPath } from 'node:url';
 const TIERS = ['default', 'all', 'soak'];
 const COUNTS = ['tests', 'suites', 'pass', 'fail', 'cancelled', 'skipped', 'todo'];
 /** Files: most of them wait more than they do. */
-const AT_ONCE = Math.min(availableParallelism() + 1, 4);
+const AT_ONCE = Math.min(availableParallelism() + 2, 4);
 const NOBODY = 65_534;
 const NODE_MAJORS = [22, 24, 26];
 const asNobody = ['setpriv', `--reuid=${NOBODY}`, `--regid=${NOBODY}`, '--clear-groups'];
