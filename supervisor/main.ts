@@ -31,6 +31,8 @@ async function main(): Promise<void> {
   let isQuitting = false;
   core.init.on('end', () => {
     if (isForeground || isQuitting) process.exit(1);
+    // It told nothing, or not all: to follow it would be to forget the rest. What it wrote down is found by `resurrect`.
+    else if (core.held === null) return; // recover() rejects
     else if (core.init.isService) awaitSuccessor();
     else becomeInit(core);
   });

@@ -11,6 +11,7 @@ import { endLeftovers } from './adoption/leftovers.ts';
 import type { Env } from './env.ts';
 import { EventLog } from './event-log.ts';
 import { Cgroups, readCgroupPlan } from './host/cgroups.ts';
+import type { Held } from './init/held.ts';
 import { InitClient } from './init/init-client.ts';
 import { Notes } from './init/notes.ts';
 import { ListenerRegistry } from './listeners/registry.ts';
@@ -39,6 +40,8 @@ export class SupervisorCore {
   readonly cgroups = new Cgroups((words) => this.logs.say('supervisor', words));
   readonly workers: WorkerTable;
   readonly notices: ReadyNotices;
+  /** What covet-init held when it was greeted, less what was adopted; null until all of it was told. */
+  held: Held | null = null;
   /** Ran when a supervisor died, and nothing of them is left to take over. */
   readonly #interrupted: App[] = [];
   /** What was wrong with wanted.json when it was read, in words: apps may be missing. */
@@ -72,6 +75,7 @@ export class SupervisorCore {
   /** Greets covet-init, reads what is wanted, knows every app, and takes over what runs of them; starts none. */
   async recover(): Promise<void> {
     const held = await this.init.hello();
+    this.held = held;
     if (this.env.isHomeTemporary) this.#tendHomes();
     this.notes.adopt(held.notes);
     if (!this.env.faults.has('no-cgroups'))

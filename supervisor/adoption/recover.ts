@@ -15,7 +15,7 @@ import { setTimeout as pause } from 'node:timers/promises';
 import type { Native } from '../../native/index.ts';
 import { realEnv, type Env } from '../env.ts';
 import { readGroupKey, readWorkerKey } from '../init/keys.ts';
-import { encodeState, type StateRecord } from '../init/state.ts';
+import { encodeState, workerRecord, type StateRecord } from '../init/state.ts';
 import { CovetError } from '../protocol/errors.ts';
 import type { InitPacket } from '../protocol/init-wire.ts';
 import { NEW_WIRES_FILE, type NewWires } from '../protocol/worker-wire.ts';
@@ -42,7 +42,7 @@ async function recover(env: Env, command: readonly string[]): Promise<never> {
   const apps = wantedApps(env);
   const found = left.workers.flatMap((worker) => open(env.native, worker));
   const workers: StateRecord[] = [];
-  for (const each of found) workers.push(...(await workerRecord(env, each, isNode(each.worker, apps))));
+  for (const each of found) workers.push(...(await recordOfLeft(env, each, isNode(each.worker, apps))));
   const notes = left.packets.filter(({ verb }) => verb === 'note').map(({ verb, fields }) => ({ verb, fields, fds: [] }));
   const { text, fds } = encodeState([...notes, ...groupRecords(env, left, found, apps), ...workers]);
   const state = env.native.memoryFile(STATE_FILE, text);
@@ -62,8 +62,8 @@ function open(native: Native, worker: LeftWorker): Found[] {
   return [];
 }
 
-/** As WorkerHandle.record; one whose pipes are gone cannot be looked after, and makes room for one that can. */
-async function workerRecord({ native }: Env, { worker, descriptors }: Found, mustWait: boolean): Promise<StateRecord[]> {
+/** One whose pipes are gone cannot be looked after, and makes room for one that can. */
+async function recordOfLeft({ native }: Env, { worker, descriptors }: Found, mustWait: boolean): Promise<StateRecord[]> {
   const { key = '', out = '', err = '' } = worker.packet.fields;
   const [, , outName = '', errName = ''] = namesOf(worker.packet);
   const pipes = [outName, errName].flatMap((name) => descriptors.openPipe(name) ?? []);
@@ -72,9 +72,8 @@ async function workerRecord({ native }: Env, { worker, descriptors }: Found, mus
     return [];
   }
   const wires = await newWires(native, worker, descriptors, mustWait);
-  const told = { state: 'running', stage: '', status: '0', errno: '0', line: '', ours: '0', report: '0', pidfd: '1' };
-  const fields = { key, ...told, pid: String(worker.pid), start: worker.start, out, err };
-  return [{ verb: 'worker', fields, fds: [...wires, ...pipes, descriptors.pidfd] }];
+  const { pid, start } = worker;
+  return [workerRecord({ key, pid, start, files: { out, err }, fds: [...wires, ...pipes], pidfd: descriptors.pidfd })];
 }
 
 /** Channel and hand-off. A worker that does not offer any (it is no Node program, or hangs) gets none: it can be signalled. */

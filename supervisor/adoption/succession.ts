@@ -24,12 +24,14 @@ export function becomeInit(core: SupervisorCore, told = ''): void {
   }
 }
 
-function execInit({ env, init, notes, registry, workers, notices }: SupervisorCore): void {
+function execInit({ env, held, init, notes, registry, workers, notices }: SupervisorCore): void {
   const records = [
     ...notes.records(),
     ...registry.all().flatMap((listener) => listener.records()),
     ...notices.records(),
     ...workers.records(),
+    // Killed while this supervisor was taking over.
+    ...(held?.records() ?? []),
   ];
   const { text, fds } = encodeState(records);
   // In memory: a disk that is full must not be what ends it.

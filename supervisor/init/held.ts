@@ -3,6 +3,7 @@
  * hello; whoever adopts an entry takes it out and owns its descriptors, and what is left is closed.
  */
 import type { InitPacket } from '../protocol/init-wire.ts';
+import { workerRecord, type StateRecord } from './state.ts';
 
 export interface HeldMember {
   readonly slot: number;
@@ -85,6 +86,22 @@ export class Held {
       this.workers.set(key, { ...worker, pidfd: null });
     }
     return pidfds;
+  }
+
+  /** What nobody took yet, for a covet-init that has to be told. */
+  records(): StateRecord[] {
+    const groups = [...this.groups.values()].flatMap(({ key, fields, members }) => [
+      { verb: 'group', fields, fds: [] },
+      ...members.map(({ slot, half, index, fd }) => ({
+        verb: 'member',
+        fields: { group: key, slot: String(slot), half: String(half), index: String(index) },
+        fds: [fd],
+      })),
+    ]);
+    const workers = [...this.workers.values()].map(({ channel, handoff, out, err, ...worker }) =>
+      workerRecord({ ...worker, fds: [channel, handoff, out, err] }),
+    );
+    return [...groups, ...workers];
   }
 
   /** Closes what nobody took. */

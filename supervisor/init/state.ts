@@ -10,6 +10,30 @@ export interface StateRecord {
   readonly fds: readonly number[];
 }
 
+/** A worker, with whatever descriptors of it there are. */
+export interface WorkerEnds {
+  readonly key: string;
+  /** 0 while covet-init has not told it to run. */
+  readonly pid: number;
+  readonly start: string;
+  readonly files: { readonly out: string; readonly err: string };
+  /** Channel, hand-off, out, err. */
+  readonly fds: readonly number[];
+  readonly pidfd: number | null;
+}
+
+/** Its parent is gone: the next covet-init is told of its end by the pidfd. */
+export function workerRecord({ key, pid, start, files, fds, pidfd }: WorkerEnds): StateRecord {
+  // One that covet-init had not told to run yet is not reported to anybody, and so not started.
+  const state = pid === 0 ? { state: 'failed', stage: 'spawn' } : { state: 'running', stage: '' };
+  const told = { ours: '0', status: '0', errno: '0', line: '', report: '0', pidfd: pidfd === null ? '0' : '1' };
+  return {
+    verb: 'worker',
+    fields: { key, ...state, ...told, pid: String(pid), start, ...files },
+    fds: pidfd === null ? fds : [...fds, pidfd],
+  };
+}
+
 /** The text, and every descriptor in it. */
 export function encodeState(records: readonly StateRecord[]): { readonly text: string; readonly fds: readonly number[] } {
   const self: StateRecord = { verb: 'init', fields: { version: '1', ready: '1', signal: '0' }, fds: [] };

@@ -7,7 +7,7 @@ import type { PacketSocket } from '../../native/index.ts';
 import type { Env } from '../env.ts';
 import type { HeldWorker } from '../init/held.ts';
 import type { InitClient } from '../init/init-client.ts';
-import type { StateRecord } from '../init/state.ts';
+import { workerRecord, type StateRecord } from '../init/state.ts';
 import { LineSplitter } from '../protocol/rpc.ts';
 import {
   CHANNEL_LINE_BYTES_MAX,
@@ -136,26 +136,14 @@ export class WorkerHandle {
   record(): StateRecord | null {
     if (this.#ended || this.#pipes === null || this.#handoff === null || this.#channelFd === -1) return null;
     const { out, err, files } = this.#pipes;
-    // One that covet-init had not told to run yet is not reported to anybody, and so not started.
-    const state = this.pid === 0 ? { state: 'failed', stage: 'spawn' } : { state: 'running', stage: '' };
-    return {
-      verb: 'worker',
-      fields: {
-        key: this.key,
-        ...state,
-        pid: String(this.pid),
-        start: this.#start,
-        ...files,
-        // Its parent is gone: the next one is told of its end by the pidfd.
-        ours: '0',
-        status: '0',
-        errno: '0',
-        line: '',
-        report: '0',
-        pidfd: this.#pidfd === -1 ? '0' : '1',
-      },
-      fds: [this.#channelFd, this.#handoff.fd, out, err, ...(this.#pidfd === -1 ? [] : [this.#pidfd])],
-    };
+    return workerRecord({
+      key: this.key,
+      pid: this.pid,
+      start: this.#start,
+      files,
+      fds: [this.#channelFd, this.#handoff.fd, out, err],
+      pidfd: this.#pidfd === -1 ? null : this.#pidfd,
+    });
   }
 
   get isAlive(): boolean {
