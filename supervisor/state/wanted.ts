@@ -162,8 +162,10 @@ export class WantedState {
       } finally {
         await file.close();
       }
-      await copyFile(this.#path, this.#previous, constants.COPYFILE_FICLONE).catch(ignoreAbsent);
+      const hasBefore = await copyFile(this.#path, this.#previous, constants.COPYFILE_FICLONE).then(() => true, ignoreAbsent);
       await rename(next, this.#path);
+      // The first one is its own version before: it too may be spoilt. It is on disk whether or not there is room for this.
+      if (hasBefore !== true) await copyFile(this.#path, this.#previous, constants.COPYFILE_FICLONE).catch(() => {});
       const folder = await open(dirname(this.#path), 'r');
       try {
         await folder.sync();

@@ -133,6 +133,15 @@ test('a file that is missing is said, and the version before it is used', async 
   assert.ok(existsSync(path));
 });
 
+test('the first file that was ever written is its own version before', async () => {
+  const path = join(folder, 'wanted.json');
+  await new WantedState(path).save('a', () => record('a'));
+  writeFileSync(path, 'garbage');
+  const again = new WantedState(path);
+  assert.match((await again.load())!, /kept as.*previous is used/s);
+  assert.deepEqual([...again.records.keys()], ['a']);
+});
+
 test('where neither file is readable nothing is wanted, and both are said', async () => {
   const path = join(folder, 'wanted.json');
   writeFileSync(path, 'garbage');
