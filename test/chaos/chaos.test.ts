@@ -4,7 +4,7 @@ import { describe, test } from 'node:test';
 import { eventually } from '../promises/eventually.ts';
 import { ALL, control, further, isAgain } from '../promises/tier.ts';
 import { seededRandom, testSeed } from '../seed.ts';
-import { assertNotLost, descriptorsOf, settled } from './invariants.ts';
+import { assertNotLost, descriptorsOf, leftOver, settled } from './invariants.ts';
 import { STEPS } from './steps.ts';
 import { nameOf, walk } from './walk.ts';
 import { beginWorld, type Held } from './world.ts';
@@ -57,6 +57,15 @@ describe('chaos', () => {
       new RegExp(`^Error: seed ${seed}, step 1, after \\S+: .* may have been in flight[^]*\nAgain: ${again(1)}$`),
     );
     for (const load of world.loads) await load.stop();
+  });
+
+  test('a process that only covet-init has is nobody’s', control, async (t) => {
+    const { served } = await beginWorld(t);
+    const list = await served.home.list();
+    const [worker] = list.apps[0]!.workers;
+    const [state, command] = ['S', 'node left.cjs'];
+    const left = [list.init.pid, list.supervisor.pid, worker!.pid].map((ppid, i) => ({ pid: 2 ** 30 + i, ppid, state, command }));
+    assert.deepEqual(leftOver({ processes: () => left }, list), [`process ${2 ** 30} is nobody's: ${command}`]);
   });
 
   test('a walk on which nobody takes over is seen to fail', control, async (t) => {

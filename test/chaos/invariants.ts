@@ -73,11 +73,13 @@ function wantedProblems(home: string, model: Model): string[] {
 }
 
 /** Processes and zombies that nobody has. */
-function leftOver(home: World['served']['home'], { apps, init, supervisor }: List): string[] {
-  const known = new Set([init.pid, supervisor.pid, ...apps.flatMap(({ workers }) => workers.map(({ pid }) => pid))]);
+export function leftOver(home: Pick<World['served']['home'], 'processes'>, { apps, init, supervisor }: List): string[] {
+  // What one of these has started is its own. A child of covet-init may be anybody's: every worker that was lost would be one.
+  const parents = new Set([supervisor.pid, ...apps.flatMap(({ workers }) => workers.map(({ pid }) => pid))]);
+  const known = new Set([init.pid, ...parents]);
   const processes = home
     .processes()
-    .filter(({ pid, ppid, command }) => !known.has(pid) && !known.has(ppid) && !command.includes('covet-pm.cjs'));
+    .filter(({ pid, ppid, command }) => !known.has(pid) && !parents.has(ppid) && !command.includes('covet-pm.cjs'));
   const problems = processes.map(({ pid, command }) => `process ${pid} is nobody's: ${command}`);
   for (const { pid, ppid } of zombiesOf(known)) problems.push(`zombie ${pid} of ${ppid}`);
   return problems;
