@@ -9,10 +9,15 @@ import { dirname } from 'node:path';
 const HIDDEN = ['/tmp', '/var/tmp'];
 const OTHERS_READ = 0o004;
 const OTHERS_WRITE = 0o002;
+/** Of a folder; of a file, to run it. */
 const OTHERS_ENTER = 0o001;
 
-/** Why not, in words; null when it would. A folder must be enterable, a file readable, and so every folder above, by everybody; to write, writable. */
-export function unreachable(path: string, isWritten = false): string | null {
+const NEEDED = { read: OTHERS_READ, run: OTHERS_READ | OTHERS_ENTER, write: OTHERS_READ | OTHERS_WRITE } as const;
+
+export type Need = keyof typeof NEEDED;
+
+/** Why not, in words; null when it would. A folder must be enterable, by everybody, and so must every folder above; a file as is needed. */
+export function unreachable(path: string, need: Need): string | null {
   let real: string;
   try {
     real = realpathSync(path);
@@ -22,7 +27,7 @@ export function unreachable(path: string, isWritten = false): string | null {
   const hidden = HIDDEN.find((folder) => real === folder || real.startsWith(`${folder}/`));
   if (hidden !== undefined) return `lies in ${hidden}, of which the service sees one of its own`;
   const stat = statSync(real);
-  const needed = (stat.isDirectory() ? OTHERS_ENTER : OTHERS_READ) | (isWritten ? OTHERS_WRITE : 0);
+  const needed = stat.isDirectory() ? OTHERS_ENTER | (NEEDED[need] & OTHERS_WRITE) : NEEDED[need];
   if ((stat.mode & needed) !== needed) return `is closed to other users (mode ${mode(stat.mode)})`;
   for (let folder = dirname(real); ; folder = dirname(folder)) {
     const above = statSync(folder);

@@ -7,7 +7,7 @@ import { CovetError } from '../../../supervisor/protocol/errors.ts';
 import { callerPaths } from '../../connection.ts';
 import { prepareHome } from '../../home.ts';
 import { connectIfThere, folderToRunFrom, supervisorEnv } from '../../launch.ts';
-import { unreachable } from '../../systemd/reach.ts';
+import { unreachable, type Need } from '../../systemd/reach.ts';
 import { exposureOf, isBooted, isOurs, systemctl, systemdVersion, unitFolder } from '../../systemd/systemctl.ts';
 import { unitText, type Scope } from '../../systemd/unit.ts';
 import { readWantedApps, type WantedApps } from '../../systemd/wanted-apps.ts';
@@ -154,8 +154,9 @@ function requireReach(scope: Scope, { needed, written, withUser }: WantedApps): 
     ...(scope === 'user' ? ['a user of its own can only be had from the machine: leave out `--user`'] : []),
     ...((process.env['COVET_HOME'] ?? '') === '' ? [] : ['its user owns only the folders that systemd makes: leave COVET_HOME unset']),
     ...withUser.map((app) => `${app}: it runs as a user of its own (\`uid\`), which takes root`),
-    ...[...needed, { app: 'covet-pm', what: 'node', path: process.execPath }].flatMap((each) => problemOf(each, false)),
-    ...written.flatMap((each) => problemOf(each, true)),
+    ...needed.flatMap((each) => problemOf(each, each.what === 'interpreter' ? 'run' : 'read')),
+    ...problemOf({ app: 'covet-pm', what: 'node', path: process.execPath }, 'run'),
+    ...written.flatMap((each) => problemOf(each, 'write')),
   ];
   if (problems.length > 0)
     throw new CovetError('COVET_ERR_SYSTEMD', {
@@ -163,11 +164,8 @@ function requireReach(scope: Scope, { needed, written, withUser }: WantedApps): 
     });
 }
 
-function problemOf(
-  { app, what, path }: { readonly app: string; readonly what: string; readonly path: string },
-  isWritten: boolean,
-): string[] {
-  const why = unreachable(path, isWritten);
+function problemOf({ app, what, path }: { readonly app: string; readonly what: string; readonly path: string }, need: Need): string[] {
+  const why = unreachable(path, need);
   return why === null ? [] : [`${app}: its ${what} ${path} ${why}`];
 }
 
