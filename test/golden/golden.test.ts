@@ -4,13 +4,16 @@
  */
 import assert from 'node:assert/strict';
 import { spawnSync } from 'node:child_process';
-import { copyFileSync, mkdtempSync, openSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
+import { closeSync, copyFileSync, mkdirSync, mkdtempSync, openSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { test } from 'node:test';
 import { binary } from '../../native/index.ts';
 import { parseInput, parseOtherInput } from '../../supervisor/operations/input.ts';
 import { decodeInitPacket, encodeInitPacket } from '../../supervisor/protocol/init-wire.ts';
+import { findLeft, namesOf } from '../../supervisor/protocol/left-workers.ts';
+import { pathsOf } from '../../supervisor/protocol/paths.ts';
+import { processStat } from '../../supervisor/protocol/proc-files.ts';
 import { decodeWorkerMessage } from '../../supervisor/slots/worker-messages.ts';
 import { readAppMemo, readSlotMemo, readStepMemo } from '../../supervisor/state/memos.ts';
 import { WantedState, type AppRecord } from '../../supervisor/state/wanted.ts';
@@ -71,23 +74,61 @@ test('a field more is ignored, and what is not understood is as good as none', (
 });
 
 test('a covet-init’s state, version 1, is read by covet-init, with unknown lines and fields too', () => {
-  const check = (text: string): number | null => {
-    const folder = mkdtempSync(join(tmpdir(), 'covet-golden-'));
-    const path = join(folder, 'state');
-    copyFileSync(golden('init-state-1.txt'), path);
-    const fd = openSync(path, 'r+');
-    try {
-      // As it is, or with what a later release may add.
-      if (text !== '') spawnSync('sh', ['-c', 'cat >> "$0"', path], { input: text });
-      return spawnSync(binary('covet-init'), ['--check-state', '3'], { stdio: ['ignore', 'ignore', 'ignore', fd] }).status;
-    } finally {
-      rmSync(folder, { recursive: true });
-    }
-  };
-  assert.equal(check(''), 0);
-  assert.equal(check('later 0 what=ever\nnote 0 key=k text=t later=1\n'), 0);
-  assert.equal(check('group 0 key=x family=none\n'), 1, 'the check can fail');
+  const state = readFileSync(golden('init-state-1.txt'), 'utf8');
+  assert.equal(checked(state), 0);
+  // With what a later release may add.
+  assert.equal(checked(`${state}later 0 what=ever\nnote 0 key=k text=t later=1\n`), 0);
+  assert.equal(checked(`${state}group 0 key=x family=none\n`), 1, 'the check can fail');
 });
+
+test('of sockets and workers too', () => {
+  const state = readFileSync(golden('init-state-held-1.txt'), 'utf8');
+  assert.equal(checked(state), 0);
+  assert.equal(checked(state.replaceAll(' fds=', ' later=1 fds=')), 0);
+  for (const field of ['key', 'state', 'ours', 'pid', 'start', 'status', 'errno', 'pidfd', 'report'])
+    assert.equal(checked(state.replace(new RegExp(`^(worker .*) ${field}=\\S+`, 'm'), '$1')), 1, `a worker without ${field}`);
+});
+
+test('the record of what covet-init held, version 1, is read by whoever takes the workers back', (t) => {
+  const home = mkdtempSync(join(tmpdir(), 'covet-golden-'));
+  t.after(() => rmSync(home, { recursive: true }));
+  const paths = pathsOf({ COVET_HOME: home }, process.getuid!());
+  mkdirSync(paths.run, { recursive: true });
+  const boot = readFileSync('/proc/sys/kernel/random/boot_id', 'utf8').trim();
+  // This process stands for the worker, in this boot.
+  const start = processStat(process.pid)!.start;
+  const text = readFileSync(golden('held-1.txt'), 'utf8')
+    .replace(/(?<= boot=)\S+/, boot)
+    .replace(/(?<=^worker .* pid=)\d+ start=\d+/m, `${process.pid} start=${start}`);
+  writeFileSync(join(paths.run, 'held'), text);
+  const left = findLeft(paths)!;
+  assert.deepEqual(
+    left.packets.map(({ verb }) => verb),
+    ['init', 'note', 'note', 'group', 'member', 'member', 'member', 'worker'],
+  );
+  assert.deepEqual(namesOf(left.workers[0]!.packet), [
+    'socket:[57049231]',
+    'socket:[57049233]',
+    'pipe:[57049235]',
+    'pipe:[57049236]',
+    'anon_inode:[pidfd]',
+  ]);
+});
+
+/** What covet-init says to a state; descriptors 4 to 11 are pairs of sockets. */
+function checked(state: string): number | null {
+  const folder = mkdtempSync(join(tmpdir(), 'covet-golden-'));
+  const path = join(folder, 'state');
+  writeFileSync(path, state);
+  const fd = openSync(path, 'r+');
+  try {
+    const ends = Array.from({ length: 8 }, () => 'pipe' as const);
+    return spawnSync(binary('covet-init'), ['--check-state', '3'], { stdio: ['ignore', 'ignore', 'ignore', fd, ...ends] }).status;
+  } finally {
+    closeSync(fd);
+    rmSync(folder, { recursive: true });
+  }
+}
 
 test('packets of covet-init’s wire, version 1', () => {
   for (const line of linesOf('init-packets-1.txt')) assert.equal(encodeInitPacket(decodeInitPacket(line)), line);
