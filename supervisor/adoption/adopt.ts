@@ -123,7 +123,7 @@ function endAtOnce(app: App, { kill }: Adoption, slots: readonly FoundSlot[]): v
   for (const { generation, slot, worker } of slots) {
     if (!kill.includes(generation)) continue;
     app.deps.notes.drop(slotMemoKey(app.name, generation, slot));
-    if (worker?.pidfd != null) signalIfAlive(app.deps.env, worker.pidfd, constants.signals.SIGKILL);
+    if (worker?.pidfd != null) signalIfAlive(app.deps.env.native, worker.pidfd, constants.signals.SIGKILL);
   }
   const reason = 'the supervisor ended before the new workers served';
   for (const number of kill)

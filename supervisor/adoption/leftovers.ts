@@ -3,6 +3,7 @@
  * address; its workers get SIGTERM and, later, SIGKILL.
  */
 import { constants } from 'node:os';
+import type { Native } from '../../native/index.ts';
 import type { Env } from '../env.ts';
 import type { Held } from '../init/held.ts';
 import type { InitClient } from '../init/init-client.ts';
@@ -15,20 +16,20 @@ export function endLeftovers(env: Env, init: InitClient, held: Held): number {
   for (const key of held.groups.keys()) init.request('close', { group: key }).catch(() => {}); // gone with covet-init itself
   const pidfds = held.takePidfds();
   const { SIGTERM, SIGCONT, SIGKILL } = constants.signals;
-  for (const pidfd of pidfds) for (const signal of [SIGTERM, SIGCONT]) signalIfAlive(env, pidfd, signal);
+  for (const pidfd of pidfds) for (const signal of [SIGTERM, SIGCONT]) signalIfAlive(env.native, pidfd, signal);
   if (pidfds.length > 0)
     env.after(GRACE_MS, () => {
       for (const pidfd of pidfds) {
-        signalIfAlive(env, pidfd, SIGKILL);
+        signalIfAlive(env.native, pidfd, SIGKILL);
         env.native.closeFd(pidfd);
       }
     });
   return pidfds.length;
 }
 
-export function signalIfAlive(env: Env, pidfd: number, signal: number): void {
+export function signalIfAlive(native: Native, pidfd: number, signal: number): void {
   try {
-    env.native.pidfdSignal(pidfd, signal);
+    native.pidfdSignal(pidfd, signal);
   } catch (error) {
     if ((error as NodeJS.ErrnoException).code !== 'ESRCH') throw error;
   }

@@ -4,8 +4,9 @@
  * throughout; whatever a client of the control socket had asked is answered by nobody.
  */
 import { binary } from '../../native/index.ts';
-import { encodeState } from '../init/state.ts';
+import { encodeState, untoldOutputs } from '../init/state.ts';
 import type { SupervisorCore } from '../supervisor.ts';
+import { endUnreported } from './unreported.ts';
 
 /** What covet-init reads what it holds from: a descriptor's name, for whoever looks at /proc. */
 export const STATE_FILE = 'covet-state';
@@ -33,6 +34,7 @@ function execInit({ env, held, init, notes, registry, workers, notices }: Superv
     // Killed while this supervisor was taking over.
     ...(held?.records() ?? []),
   ];
+  endUnreported(env.native, untoldOutputs(records));
   const { text, fds } = encodeState(records);
   // In memory: a disk that is full must not be what ends it.
   const state = env.native.memoryFile(STATE_FILE, text);

@@ -22,16 +22,25 @@ export interface WorkerEnds {
   readonly pidfd: number | null;
 }
 
+/** The stage at which a worker failed, as the next covet-init tells it. */
+const UNTOLD = 'spawn';
+const OUT = 2;
+
 /** Its parent is gone: the next covet-init is told of its end by the pidfd. */
 export function workerRecord({ key, pid, start, files, fds, pidfd }: WorkerEnds): StateRecord {
-  // One that covet-init had not told to run yet is not reported to anybody, and so not started.
-  const state = pid === 0 ? { state: 'failed', stage: 'spawn' } : { state: 'running', stage: '' };
+  // One that covet-init had not told to run yet is reported to nobody, and is started anew.
+  const state = pid === 0 ? { state: 'failed', stage: UNTOLD } : { state: 'running', stage: '' };
   const told = { ours: '0', status: '0', errno: '0', line: '', report: '0', pidfd: pidfd === null ? '0' : '1' };
   return {
     verb: 'worker',
     fields: { key, ...state, ...told, pid: String(pid), start, ...files },
     fds: pidfd === null ? fds : [...fds, pidfd],
   };
+}
+
+/** The read ends of the output of workers that covet-init had not told to run. */
+export function untoldOutputs(records: readonly StateRecord[]): number[] {
+  return records.flatMap(({ fields, fds }) => (fields['stage'] === UNTOLD ? (fds[OUT] ?? []) : []));
 }
 
 /** The text, and every descriptor in it. */
