@@ -2,8 +2,8 @@
  * What `start` and `run` were told (script, flags, `--config`, arguments after `--`) → a complete config, checked as far as it can
  * be without a supervisor: so that a wrong word never starts a daemon. The order: file, then flags, then `--set`.
  */
-import { accessSync, constants, readFileSync, realpathSync, statSync } from 'node:fs';
-import { basename, extname, isAbsolute, resolve } from 'node:path';
+import { accessSync, constants, existsSync, readFileSync, realpathSync, statSync } from 'node:fs';
+import { basename, extname, isAbsolute, join, resolve } from 'node:path';
 import { checkConflicts } from '../../supervisor/protocol/config-conflicts.ts';
 import type { AppConfig } from '../../supervisor/protocol/config.ts';
 import { CovetError } from '../../supervisor/protocol/errors.ts';
@@ -112,10 +112,11 @@ function checkFolder(cwd: string): void {
     throw new CovetError('COVET_ERR_CONFIG_FIELD', { field: 'cwd', expected: 'a folder you may enter', got: `${cwd} (${reason})` });
 }
 
-/** The script's absolute path; a bare program's name (interpreter `none`) is left to PATH. */
+/** The script's absolute path; a bare program's name (interpreter `none`, or `npm` and the like) is left to PATH. */
 function checkedScript({ script, cwd, interpreter }: AppConfig): string {
   if (interpreter === 'none' && !script.includes('/')) return script;
   const path = pathFrom(cwd, script);
+  if (interpreter === undefined && isOfPath(script) && !existsSync(path)) return script;
   let isFile = false;
   const reason = failureOf(() => {
     const stat = statSync(path);
@@ -129,6 +130,16 @@ function checkedScript({ script, cwd, interpreter }: AppConfig): string {
   const right = interpreter === 'none' ? 'execute it (`chmod +x`), or name what runs it with `--interpreter`' : 'read it';
   const advice = isFile ? `Allow uid ${process.getuid!()} to ${right}.` : 'Name the file that is to run, or an app of `covet-pm list`.';
   throw new CovetError('COVET_ERR_APP_SCRIPT', { path, reason, advice });
+}
+
+/** Without an extension, which would name an interpreter, a word that is no file here may be a program. */
+function isOfPath(script: string): boolean {
+  if (script.includes('/') || extname(script) !== '') return false;
+  return (process.env['PATH'] ?? '').split(':').some((folder) => isAbsolute(folder) && isProgram(join(folder, script)));
+}
+
+function isProgram(path: string): boolean {
+  return failureOf(() => accessSync(path, constants.X_OK)) === null && statSync(path).isFile();
 }
 
 /** Why `check` failed, as a person says it; null when it did not. */

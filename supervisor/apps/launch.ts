@@ -39,6 +39,9 @@ const INTERPRETERS: Readonly<Record<string, string>> = {
   '.pl': 'perl',
   '.php': 'php',
 };
+/** Options of node whose value may be the next word. */
+const TAKES_A_WORD =
+  /^(-r|-C|--(require|import|loader|experimental-loader|conditions|env-file|env-file-if-exists|title|inspect-port|icu-data-dir|openssl-config|max-http-header-size))$/;
 /** node -p of a broken interpreter must not hold a start for ever. */
 const INTERPRETER_TIMEOUT_MS = 10_000;
 
@@ -130,8 +133,9 @@ function tsxOf(cwd: string, script: string, node: string): string {
 /** `npm start` and the like, when package.json's script is one plain node command: run that, so that the worker is the app and not npm. */
 function npmStart(config: AppConfig, cwd: string): Pick<AppConfig, 'script' | 'args' | 'nodeArgs' | 'interpreter'> | null {
   if (!['npm', 'pnpm', 'yarn'].includes(config.script)) return null;
-  const [verb, name] = config.args;
-  const key = verb === 'run' || verb === 'run-script' ? name : verb;
+  const [verb, ...rest] = config.args;
+  const [key, ...more] = verb === 'run' || verb === 'run-script' ? rest : config.args;
+  if (more.length > 0) return null; // for npm to judge what it hands on
   let command: unknown;
   try {
     command = (JSON.parse(readFileSync(join(cwd, 'package.json'), 'utf8')) as { scripts?: Record<string, unknown> }).scripts?.[key ?? ''];
@@ -141,7 +145,7 @@ function npmStart(config: AppConfig, cwd: string): Pick<AppConfig, 'script' | 'a
   if (typeof command !== 'string' || /["'`$&|;<>()*?\\~#]/.test(command)) return null;
   const [program, ...words] = command.trim().split(/\s+/);
   if (program !== 'node') return null;
-  const at = words.findIndex((word) => !word.startsWith('-'));
+  const at = words.findIndex((word, index) => !word.startsWith('-') && !TAKES_A_WORD.test(words[index - 1] ?? ''));
   return at === -1 ? null : { script: words[at]!, args: words.slice(at + 1), nodeArgs: words.slice(0, at), interpreter: 'node' };
 }
 

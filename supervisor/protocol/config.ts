@@ -49,13 +49,13 @@ export const appConfigSchema = v.strictObject({
   ),
   script: described(
     v.pipe(text(), v.minLength(1, 'a path or a program')),
-    'The file to run, or a program when `interpreter` is `none`. Absolute, or relative to `cwd`.',
+    'The file to run, absolute or relative to `cwd`; a word that is no file there is a program of PATH. `npm` (pnpm, yarn) with the arguments `start` or `run <name>` is replaced by the plain node command in package.json, where it is one.',
   ),
   args: described(v.optional(v.array(text(131_071), 'a list of strings'), []), "The app's own arguments."),
   cwd: described(v.pipe(text(), v.startsWith('/', 'an absolute path')), 'Working directory; the CLI fills in its own.'),
   interpreter: described(
     v.optional(text()),
-    'The program that runs the script; `none` runs it directly. By default: node for .js .cjs .mjs .ts .mts .cts, python3 for .py, bash for .sh, else none.',
+    'The program that runs the script; `none` runs it directly. By default: node for .js .cjs .mjs .ts .mts .cts, python3 for .py, bash for .sh, ruby for .rb, perl for .pl, php for .php, else none.',
   ),
   nodeArgs: described(v.optional(v.array(text()), []), 'Arguments of the interpreter, before the script.'),
   instances: described(

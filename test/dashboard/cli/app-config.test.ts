@@ -87,7 +87,11 @@ test('the script is looked for in --cwd, and a symlink stays one', (t) => {
 });
 
 test('a program of PATH is left to PATH', (t) => {
-  assert.equal(appConfig(options({ script: 'uvicorn', fields: { interpreter: 'none' } }), folder(t)).script, 'uvicorn');
+  const cwd = folder(t);
+  assert.equal(appConfig(options({ script: 'uvicorn', fields: { interpreter: 'none' } }), cwd).script, 'uvicorn');
+  assert.equal(appConfig(options({ script: 'npm', args: ['start'] }), cwd).script, 'npm');
+  writeFileSync(join(cwd, 'npm'), '');
+  assert.equal(appConfig(options({ script: 'npm', fields: { interpreter: 'node' } }), cwd).script, join(cwd, 'npm'));
 });
 
 test('what is wrong is a sentence with field, expected and got', (t) => {

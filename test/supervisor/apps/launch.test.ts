@@ -37,12 +37,23 @@ test('a release symlink is resolved once, so a generation does not change half-w
 test('npm start is run as the plain node command it is, and only then', async () => {
   writeFileSync(
     join(folder, 'package.json'),
-    JSON.stringify({ scripts: { start: 'node --no-warnings app.js a b', dev: 'NODE_ENV=x node app.js', odd: 'node "a b.js"' } }),
+    JSON.stringify({
+      scripts: {
+        start: 'node --no-warnings app.js a b',
+        dev: 'NODE_ENV=x node app.js',
+        odd: 'node "a b.js"',
+        hooked: 'node -r ./pre.js --import ./hook.mjs app.js a',
+      },
+    }),
   );
   const start = await launch({ script: 'npm', args: ['start'] });
   assert.deepEqual([start.file, start.args, start.isNode], [process.execPath, ['--no-warnings', join(folder, 'app.js'), 'a', 'b'], true]);
   assert.equal((await launch({ script: 'npm', args: ['run', 'dev'] })).file, 'npm');
   assert.equal((await launch({ script: 'npm', args: ['run', 'odd'] })).file, 'npm');
+  const hooked = await launch({ script: 'npm', args: ['run', 'hooked'] });
+  assert.deepEqual(hooked.args, ['-r', './pre.js', '--import', './hook.mjs', join(folder, 'app.js'), 'a']);
+  const handedOn = await launch({ script: 'npm', args: ['start', '--', '--port', '3'] });
+  assert.deepEqual([handedOn.file, handedOn.args], ['npm', ['start', '--', '--port', '3']]);
 });
 
 test('TypeScript runs by Node’s own stripping, else by the app’s tsx, else not, and the error names both', async () => {
