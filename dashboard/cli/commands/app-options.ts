@@ -11,7 +11,7 @@ export function addAppFlags(to: Command): Command {
     const option = to.createOption(flags, flagSummary(field, value));
     /* A `--no-…` of commander would be true by default; undefined is "not given". */
     if (read !== undefined) option.argParser(read);
-    to.addOption(value === false ? option.default(undefined) : option);
+    to.addOption(option.default(undefined, read === undefined ? '' : defaultOf(field)));
   }
   return to
     .option('--set <field=value>', 'Any other field of docs/config.md; the value as JSON.', setting)
@@ -27,6 +27,15 @@ export function readAppFlags(script: string | undefined, to: Command, { appArgs 
   }
   const { set, config } = to.opts<{ set?: Record<string, unknown>; config?: string }>();
   return { usage: `covet-pm ${to.name()} ${to.usage()}`, script, args: appArgs, fields, settings: set, configFile: config };
+}
+
+/** As help shows it; '' where leaving the flag out means nothing that has a value. */
+function defaultOf(field: string): string {
+  const required = { name: 'app', script: 'app.js', cwd: '/' };
+  if (field in required) return '';
+  const defaults: unknown = v.parse(appConfigSchema, required);
+  const value = field.split('.').reduce((inner, key) => (inner as Record<string, unknown> | undefined)?.[key], defaults);
+  return typeof value === 'string' || typeof value === 'number' ? String(value) : '';
 }
 
 /** The schema's own words; inside a group, the group's. */

@@ -2,7 +2,7 @@
  * What every command shares: how its commander object is made, what the common flags came to, and how commander's own complaints
  * become errors of our table. A command is a file: options in, `run` injected, so that parsing is tested without running.
  */
-import { Command, type CommanderError } from 'commander';
+import { Command, type CommanderError, type Option } from 'commander';
 import { CovetError, nearMatch } from '../../../supervisor/protocol/errors.ts';
 import { plural } from '../print/units.ts';
 import { print, say } from '../terminal.ts';
@@ -23,11 +23,18 @@ export type Runner<Options> = (options: Options, invocation: Invocation) => Prom
 
 export function command(name: string, summary: string): Command {
   const made = new Command(name).description(summary).helpOption('-h, --help', 'Show this.');
+  made.configureHelp({ optionDescription: optionText });
   made.configureOutput({ writeOut: print, writeErr: say, outputError: () => undefined });
   made.exitOverride((error) => {
     throw usageError(error, made);
   });
   return made;
+}
+
+/** Commander's own says of every switch that it is off, and of no deadline that it is 0. */
+function optionText({ description, defaultValue, defaultValueDescription }: Option): string {
+  const fallback = defaultValueDescription ?? (defaultValue ? String(defaultValue) : '');
+  return fallback === '' ? description : `${description} (default: ${fallback})`;
 }
 
 /** Thrown where commander has already said everything: help and version. */

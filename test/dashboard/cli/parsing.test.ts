@@ -182,3 +182,14 @@ test('the fast path takes what it knows and nothing else', () => {
     assert.equal(readFast(argv), null, argv.join(' '));
   }
 });
+
+test('help tells the default of what has one, and not that every switch is off', () => {
+  const help = program(PLAIN)
+    .commands.map((each) => each.helpInformation())
+    .join('\n')
+    .replaceAll(/\s+/g, ' ');
+  assert.match(help, /--drain-timeout <ms> [^(]*\(default: 30000\)/);
+  assert.match(help, /--log-bytes <bytes> [^(]*\(default: 10000000\)/);
+  assert.match(help, /--lines <count> [^(]*\(default: 15\)/);
+  assert.doesNotMatch(help, /default: (false|undefined|null|\[|\/)|the operation goes on\. \(default/);
+});
