@@ -2,12 +2,21 @@
  * The home's folders, made before a supervisor is started in them. A folder that belongs to another user, or that others may
  * write, could have its socket or its state replaced under us: it is refused, never repaired.
  */
-import { accessSync, constants, statSync } from 'node:fs';
+import { accessSync, constants, existsSync, statSync } from 'node:fs';
 import { makeFolder } from '../supervisor/host/folders.ts';
 import { CovetError } from '../supervisor/protocol/errors.ts';
 import { SOCKET_PATH_BYTES_MAX, type Paths } from '../supervisor/protocol/paths.ts';
 
 const WRITABLE_BY_OTHERS = 0o022;
+
+/** Why no supervisor could be started in the home as it is; null also where there is none yet. Makes nothing. */
+export function homeProblem({ home, run, state, logs }: Paths): string | null {
+  for (const folder of new Set([home, run, state, logs])) {
+    const reason = existsSync(folder) ? faultOf(folder) : null;
+    if (reason !== null) return reason;
+  }
+  return null;
+}
 
 /** Throws COVET_ERR_HOME_PATH or COVET_ERR_HOME_UNUSABLE. */
 export function prepareHome(paths: Paths): void {
@@ -23,6 +32,14 @@ export function prepareHome(paths: Paths): void {
 function problemOf(folder: string, mode: number): string | null {
   try {
     makeFolder(folder, mode);
+  } catch (error) {
+    return `${folder}: ${(error as Error).message}`;
+  }
+  return faultOf(folder);
+}
+
+function faultOf(folder: string): string | null {
+  try {
     const stat = statSync(folder);
     if (!stat.isDirectory()) return `${folder} is not a folder`;
     if (stat.uid !== process.getuid!()) return `${folder} belongs to uid ${stat.uid}, you are uid ${process.getuid!()}`;

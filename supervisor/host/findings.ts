@@ -11,9 +11,10 @@ import { maxInstances } from './pin-policy.ts';
 const NOFILE_ADVISED = 65_536;
 const SOMAXCONN_ADVISED = 4_096;
 
-/** As this very process may; `home` is where the supervisor's files lie, or would. */
-export function hostFindings(native: Native, home: string): DoctorFinding[] {
-  return [...kernel(native), ...limits(), ...runtime(native, home)];
+/** As this very process may; `home` is where the supervisor's files lie, or would, and why they could not. */
+export function hostFindings(native: Native, home: string, homeProblem: string | null = null): DoctorFinding[] {
+  const place = homeProblem === null ? ok('home', home) : warning('home', home, `${homeProblem}: no supervisor can be started there.`);
+  return [...kernel(native), ...limits(), ...runtime(native), place, ...user()];
 }
 
 export const ok = (what: string, found: string): DoctorFinding => ({ level: 'ok', what, found, advice: '' });
@@ -72,7 +73,7 @@ function limits(): DoctorFinding[] {
   ];
 }
 
-function runtime(native: Native, home: string): DoctorFinding[] {
+function runtime(native: Native): DoctorFinding[] {
   const grant = readCpuGrant(native);
   const cpus = `${grant.allowed.length} allowed (${grant.allowed.join(',')})${grant.quota === null ? '' : `, quota ${grant.quota}`}: -i max is ${maxInstances(grant)}`;
   const [major = 0] = process.versions.node.split('.').map(Number);
@@ -81,9 +82,10 @@ function runtime(native: Native, home: string): DoctorFinding[] {
     major >= 22
       ? ok('Node', process.versions.node)
       : note('Node', process.versions.node, 'Node 20 is past its end of life; 22 and later also cache compiled code and run TypeScript.'),
-    ok('home', home),
-    process.getuid!() === 0
-      ? note('user', 'root', 'Workers run as root unless their config names a `uid`.')
-      : ok('user', `uid ${process.getuid!()}`),
   ];
+}
+
+function user(): DoctorFinding[] {
+  const uid = process.getuid!();
+  return [uid === 0 ? note('user', 'root', 'Workers run as root unless their config names a `uid`.') : ok('user', `uid ${uid}`)];
 }

@@ -8,6 +8,7 @@ import { CovetError } from '../../../supervisor/protocol/errors.ts';
 import { OPERATIONS, type DoctorView } from '../../../supervisor/protocol/operations.ts';
 import type { Client } from '../../client.ts';
 import { adviceOnLeft, callerPaths } from '../../connection.ts';
+import { homeProblem } from '../../home.ts';
 import { connectIfThere, nativePart } from '../../launch.ts';
 import { printDoctor } from '../print/doctor.ts';
 import { print, printJson, terminalStyle } from '../terminal.ts';
@@ -48,5 +49,6 @@ async function look(): Promise<DoctorView> {
 async function lookAlone(level: 'note' | 'warning', found: string, advice: string): Promise<DoctorView> {
   const { hostFindings } = await import('../../../supervisor/host/findings.ts');
   const supervisor = { level, what: 'supervisor', found, advice };
-  return { apiVersion: 1, findings: [...hostFindings(nativePart(native), callerPaths().home), supervisor] };
+  const paths = callerPaths();
+  return { apiVersion: 1, findings: [...hostFindings(nativePart(native), paths.home, homeProblem(paths)), supervisor] };
 }

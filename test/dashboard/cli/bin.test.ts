@@ -101,6 +101,13 @@ test('without a supervisor doctor says what the host allows, and starts none', a
   assert.deepEqual(readdirSync(home), [], 'it made something in its home');
 });
 
+test('doctor warns of a home in which no supervisor could be started', async (t) => {
+  const home = emptyHome(t);
+  chmodSync(home, 0o777);
+  const { stdout } = await run(home, ['doctor']);
+  assert.match(stdout, /^! home +\S+\n +others may write .*: no supervisor can be started there\.$/m);
+});
+
 test('data goes to stdout, also from a command with flags that only the full CLI knows', async (t) => {
   const server = await fake(t, {
     list: (peer) => peer.answer(list(app())),
