@@ -52,7 +52,10 @@ export const appConfigSchema = v.strictObject({
     'The file to run, absolute or relative to `cwd`; a word that is no file there is a program of PATH. `npm` (pnpm, yarn) with the arguments `start` or `run <name>` is replaced by the plain node command in package.json, where it is one.',
   ),
   args: described(v.optional(v.array(text(131_071), 'a list of strings'), []), "The app's own arguments."),
-  cwd: described(v.pipe(text(), v.startsWith('/', 'an absolute path')), 'Working directory; the CLI fills in its own.'),
+  cwd: described(
+    v.pipe(text(), v.startsWith('/', 'an absolute path')),
+    'Working directory; by default the one that the command is run in.',
+  ),
   interpreter: described(
     v.optional(text()),
     'The program that runs the script; `none` runs it directly. By default: node for .js .cjs .mjs .ts .mts .cts, python3 for .py, bash for .sh, ruby for .rb, perl for .pl, php for .php, else none.',
@@ -60,7 +63,7 @@ export const appConfigSchema = v.strictObject({
   nodeArgs: described(v.optional(v.array(text()), []), 'Arguments of the interpreter, before the script.'),
   instances: described(
     v.optional(v.union([count(1, SLOTS_MAX), v.literal('max')], `an integer from 1 to ${SLOTS_MAX} or "max"`)),
-    'How many workers; `max` is one per CPU this host grants. Given at all, the app is in cluster mode.',
+    'How many workers; `max` is one per CPU this host grants. If given, the app runs in cluster mode.',
   ),
   execMode: described(
     v.optional(oneOf(['cluster', 'fork'])),
@@ -80,7 +83,7 @@ export const appConfigSchema = v.strictObject({
   ),
   readiness: described(
     v.optional(oneOf(['auto', 'listen', 'signal']), 'auto'),
-    "auto: the first listen() says ready, or `minHealthyMs` of life after its import where there was none. listen: only a listen(). signal: process.send('ready'), or READY=1 by sd_notify(3).",
+    "When a worker counts as ready. auto: at its first listen(), or, if it never listens, `minHealthyMs` after its import. listen: only at a listen(). signal: at process.send('ready'), or READY=1 by sd_notify(3).",
   ),
   probe: described(
     v.optional(probe),
@@ -89,13 +92,16 @@ export const appConfigSchema = v.strictObject({
   readyTimeoutMs: described(v.optional(duration(), 60_000), 'A worker not ready by then has failed.'),
   minHealthyMs: described(
     v.optional(duration(), 1_000),
-    'A new worker must live this long after it became ready before it counts in a reload.',
+    'How long a new worker must stay ready before a start or a reload counts it as up.',
   ),
-  startConcurrency: described(v.optional(count(1, SLOTS_MAX)), 'Workers that boot at once; by default one per CPU this host grants.'),
+  startConcurrency: described(
+    v.optional(count(1, SLOTS_MAX)),
+    'How many workers start at the same time; by default one per CPU this host grants.',
+  ),
   drainTimeoutMs: described(v.optional(duration(), 30_000), 'The longest a leaving worker may finish its connections.'),
   lameDuckMs: described(
     v.optional(duration(), 0),
-    'When SIGTERM or SIGINT ends covet-init: workers go on accepting this long before the drain, so that a balancer notices.',
+    'After SIGTERM or SIGINT to covet-init, workers keep accepting this long before the drain, so that load balancers notice.',
   ),
   idleGraceMs: described(
     v.optional(duration()),
@@ -137,15 +143,15 @@ export const appConfigSchema = v.strictObject({
   noFileMax: described(v.optional(count(64, 1_048_576)), 'RLIMIT_NOFILE of the workers; by default the hard limit.'),
   memoryMaxBytes: described(
     v.optional(count(MEMORY_BYTES_MIN, BYTES_MAX)),
-    'All of its workers together: at more the kernel ends one (`oom`). Needs cgroup v2 (docs/cgroups.md), as the next two do.',
+    'The most memory for all its workers together; above it the kernel kills one (`oom`). Needs cgroup v2 (docs/cgroups.md), as the next two do.',
   ),
   memoryHighBytes: described(
     v.optional(count(MEMORY_BYTES_MIN, BYTES_MAX)),
-    'From here on the kernel slows its workers down and takes memory back; nobody is ended.',
+    'Above this the kernel slows its workers down and reclaims memory; none is killed.',
   ),
   cpuWeight: described(
     v.optional(count(1, 10_000)),
-    'Its share where CPUs are short, against the other apps of this supervisor; 100 without it.',
+    'Its share of CPU time when the CPUs are busy, relative to the other apps of this supervisor; 100 if not given.',
   ),
   logs: described(
     v.optional(
@@ -165,7 +171,7 @@ export const appConfigSchema = v.strictObject({
   compileCache: described(v.optional(v.boolean('true or false'), true), 'NODE_COMPILE_CACHE for the workers, where Node has it.'),
   reuseportBpf: described(
     v.optional(oneOf(['auto', 'off']), 'auto'),
-    'off: do not use the kernel program that picks among workers; then there is one socket a slot and the kernel hashes.',
+    'off: do not use the kernel program that picks among workers; the kernel then hashes over one socket per slot.',
   ),
 });
 

@@ -20,7 +20,7 @@ const stream = v.picklist(['out', 'err']);
 const logMark = v.strictObject({ ino: v.number(), size: v.number() });
 
 export const OPERATIONS = {
-  ping: { kind: 'read', input: none, summary: 'Say that the supervisor lives, and which it is.' },
+  ping: { kind: 'read', input: none, summary: 'Whether the supervisor answers, with its version and pids.' },
   list: { kind: 'read', input: none, summary: 'Every app and its workers.' },
   describe: {
     kind: 'read',
@@ -30,15 +30,19 @@ export const OPERATIONS = {
   health: {
     kind: 'read',
     input: v.strictObject({ app: v.optional(appName) }),
-    summary: 'Whether every wanted app serves, or one app; exits 0 or 1 only.',
+    summary: 'Whether every wanted app, or one app, is serving; exits with 0 or 1 only.',
   },
   doctor: { kind: 'read', input: none, summary: 'What the host allows, what each app got and why, what to change.' },
   start: {
     kind: 'define',
     input: v.strictObject({ config: appConfigSchema, env: callerEnv }),
-    summary: 'Run an app; answers when every worker is ready, or with why not.',
+    summary: 'Start an app; returns when every worker is ready, or says why not.',
   },
-  startStopped: { kind: 'run', input: v.strictObject({ app: appName }), summary: 'Run an app that was stopped or failed, as it was.' },
+  startStopped: {
+    kind: 'run',
+    input: v.strictObject({ app: appName }),
+    summary: 'Start an app that was stopped or has failed, as it was.',
+  },
   scale: {
     kind: 'run',
     input: v.strictObject({
@@ -57,15 +61,15 @@ export const OPERATIONS = {
     summary: 'Replace every worker without losing a connection.',
   },
   restart: { kind: 'run', input: v.strictObject({ app: appName, env: v.optional(callerEnv) }), summary: 'Stop, then start.' },
-  stop: { kind: 'run', input: target, summary: 'Drain and end every worker; the app stays known.' },
+  stop: { kind: 'run', input: target, summary: 'Drain and end every worker; the app stays in the list.' },
   delete: { kind: 'run', input: target, summary: 'Stop, and forget the app.' },
-  kill: { kind: 'run', input: none, summary: 'Drain and end every app, then the supervisor; what was wanted stays on disk.' },
+  kill: { kind: 'run', input: none, summary: 'Drain and end every app, then the supervisor; `resurrect` brings them back.' },
   upgrade: {
     kind: 'define',
     input: v.strictObject({ folder: v.pipe(v.string(), v.maxLength(4_096)), node: v.pipe(v.string(), v.maxLength(4_096)) }),
-    summary: 'Run the supervisor and covet-init of another version; what they look after runs on.',
+    summary: 'Switch the supervisor and covet-init to another version; apps keep running.',
   },
-  resurrect: { kind: 'run', input: none, summary: 'Run what was wanted when the supervisor ended; leave safe mode.' },
+  resurrect: { kind: 'run', input: none, summary: 'Run again what was wanted when the supervisor ended; leave safe mode.' },
   logs: {
     kind: 'read',
     subscription: true,
@@ -77,7 +81,7 @@ export const OPERATIONS = {
       /** Streams that are told from a LogItem's mark on, instead of by their last lines. */
       after: v.optional(v.array(v.strictObject({ app: appName, stream, mark: logMark })), []),
     }),
-    summary: "An app's last log lines, and those that follow.",
+    summary: "An app's last log lines; with `follow`, new ones as they come.",
   },
   events: {
     kind: 'read',
@@ -87,7 +91,7 @@ export const OPERATIONS = {
       last: v.optional(v.pipe(v.number(), v.integer(), v.minValue(0), v.maxValue(10_000)), 20),
       follow: v.optional(v.boolean(), false),
     }),
-    summary: 'What happened, and what happens.',
+    summary: 'The last events; with `follow`, new ones as they come.',
   },
 } as const satisfies Record<string, { kind: 'read' | 'run' | 'define'; subscription?: true; input: v.GenericSchema; summary: string }>;
 

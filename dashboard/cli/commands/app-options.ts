@@ -48,9 +48,9 @@ function flagSummary(field: string, value: boolean | undefined): string {
 }
 
 const SUMMARIES: Readonly<Record<string, string>> = {
-  'probe.path': 'A path to ask of each worker before it counts as ready.',
+  'probe.path': 'A path to request from each worker before it counts as ready.',
   'restart.delayMs': 'First pause of the backoff after a crash.',
-  'restart.max': 'Crashes within a minute that make the app failed; by default none do.',
+  'restart.max': 'More crashes than this within a minute make the app failed; by default none do.',
   'logs.timestamps': 'An ISO time before each log line.',
   'logs.slots': "The worker's slot before each log line.",
   'logs.bytesMax': 'Log files are rotated at this size.',

@@ -33,7 +33,7 @@ export function logsCommand(invocation: Invocation, run: Runner<LogsOptions> = r
   return command('logs', OPERATIONS.logs.summary)
     .alias('log')
     .argument('[app]', 'By default all, each line behind its name.')
-    .option('-f, --follow', 'Go on as lines come.', false)
+    .option('-f, --follow', 'Keep printing lines as they come.', false)
     .option('--lines <count>', 'How many of the last lines.', upTo('--lines', LINES_MAX), 15)
     .option('--out', 'Only what was written to stdout.', false)
     .option('--err', 'Only what was written to stderr.', false)
@@ -47,7 +47,7 @@ export function logsCommand(invocation: Invocation, run: Runner<LogsOptions> = r
 export function eventsCommand(invocation: Invocation, run: Runner<EventsOptions> = runEvents): Command {
   return command('events', OPERATIONS.events.summary)
     .argument('[app]')
-    .option('-f, --follow', 'Go on as events come.', false)
+    .option('-f, --follow', 'Keep printing events as they come.', false)
     .option('--last <count>', 'How many of the last events.', upTo('--last', EVENTS_MAX), 20)
     .action((app: string | undefined, { follow, last }: { follow: boolean; last: number }) =>
       run({ ...(app === undefined ? {} : { app }), follow, last }, invocation),

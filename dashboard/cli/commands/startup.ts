@@ -36,25 +36,25 @@ const UNIT_NAME = /^[A-Za-z0-9_.@-]{1,100}$/;
 const VERSION_MANAGER = /\/(\.nvm|\.fnm|fnm_multishells|\.volta|\.asdf|\.nodenv|\.n|mise)\//;
 
 export function startupCommand(invocation: Invocation, run: Runner<StartupOptions> = runStartup): Command {
-  return unitFlags(command('startup', 'Have systemd run covet-pm from the boot on, with every app that is wanted.'))
+  return unitFlags(command('startup', 'Have systemd run covet-pm from boot, with every wanted app.'))
     .option('--print', 'Print the unit and change nothing.', false)
-    .option('--hardened', 'A sandbox and a user of its own, after a check that every app can live in them.', false)
+    .option('--hardened', 'Run in a sandbox, as a user of its own, after checking that every app can.', false)
     .action((flags: UnitFlags & { print: boolean; hardened: boolean }) =>
       run({ ...unitOptions(flags), printOnly: flags.print, hardened: flags.hardened }, invocation),
     );
 }
 
 export function unstartupCommand(invocation: Invocation, run: Runner<UnitOptions> = runUnstartup): Command {
-  return unitFlags(command('unstartup', 'Take back `startup`; what runs goes on until it is stopped.')).action((flags: UnitFlags) =>
+  return unitFlags(command('unstartup', 'Undo `startup`; what runs keeps running until it is stopped.')).action((flags: UnitFlags) =>
     run(unitOptions(flags), invocation),
   );
 }
 
 function unitFlags(to: Command): Command {
   return to
-    .option('--user', "A unit of the user's own manager; the default for everybody but root.", false)
-    .option('--system', 'A unit of the machine; the default for root, and only root can.', false)
-    .option('--name <unit>', 'Its name; another for each further home.', 'covet-pm');
+    .option('--user', "A unit of the user's own manager; the default for any user but root.", false)
+    .option('--system', 'A system unit; the default for root, and for root only.', false)
+    .option('--name <unit>', 'The name of the unit; every further home needs one of its own.', 'covet-pm');
 }
 
 function unitOptions({ name, user, system }: UnitFlags): UnitOptions {

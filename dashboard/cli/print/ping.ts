@@ -2,5 +2,5 @@
 import type { PingView } from '../../../supervisor/protocol/operations.ts';
 
 export function printPing({ version, supervisor, init }: PingView): string {
-  return `covet-pm ${version} is here: supervisor pid ${supervisor.pid}, init pid ${init.pid}.\n`;
+  return `covet-pm ${version} is running: supervisor pid ${supervisor.pid}, init pid ${init.pid}.\n`;
 }
