@@ -116,10 +116,7 @@ function objectEntries(schema) {
 
 /** What a field says when it is given something impossible. */
 function takesText(schema) {
-  const { issues } = v.safeParse(schema, Symbol('nothing takes this'));
-  const [{ message, expected }] = issues;
-  if (!message.startsWith('Invalid')) return message;
-  return expected === 'Array' ? 'a list' : 'an object of strings';
+  return v.safeParse(schema, Symbol('nothing takes this')).issues[0].message;
 }
 
 function cliPage() {

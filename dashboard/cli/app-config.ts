@@ -1,6 +1,6 @@
 /**
  * What `start` and `run` were told (script, flags, `--config`, arguments after `--`) → a complete config, checked as far as it can
- * be without a supervisor: so that a wrong word never starts a daemon. The order: file, then flags, then `--set`.
+ * be without a supervisor: so that a wrong word never starts a supervisor. The order: file, then flags, then `--set`.
  */
 import { accessSync, constants, existsSync, readFileSync, realpathSync, statSync } from 'node:fs';
 import { basename, extname, isAbsolute, join, resolve } from 'node:path';

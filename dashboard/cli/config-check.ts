@@ -1,10 +1,11 @@
 /**
  * An app's config as a caller wrote it → a complete one, or the first fault as a sentence: field, expected, got. The supervisor
- * judges again; here it is judged before a daemon is started for it.
+ * judges again; here it is judged before a supervisor is started for it.
  */
 import * as v from 'valibot';
 import { appConfigSchema, type AppConfig, type AppInput } from '../../supervisor/protocol/config.ts';
 import { CovetError, nearMatch } from '../../supervisor/protocol/errors.ts';
+import { expectedOf, isUnknownField } from '../../supervisor/protocol/known-fields.ts';
 
 /** Throws COVET_ERR_CONFIG_FIELD or COVET_ERR_CONFIG_UNKNOWN. */
 export function checkConfig(input: Partial<Record<keyof AppInput, unknown>>): AppConfig {
@@ -12,11 +13,10 @@ export function checkConfig(input: Partial<Record<keyof AppInput, unknown>>): Ap
   if (result.success) return result.output;
   const [issue] = result.issues;
   const field = v.getDotPath(issue) ?? 'config';
-  if (issue.type === 'strict_object' && issue.expected === 'never') {
+  if (isUnknownField(issue)) {
     throw new CovetError('COVET_ERR_CONFIG_UNKNOWN', { field, near: nearMatch(field, Object.keys(appConfigSchema.entries)) });
   }
-  const isMissing = issue.type === 'strict_object' && issue.received === 'undefined';
-  throw new CovetError('COVET_ERR_CONFIG_FIELD', { field, expected: isMissing ? 'given' : issue.message, got: shown(issue.input) });
+  throw new CovetError('COVET_ERR_CONFIG_FIELD', { field, expected: expectedOf(issue), got: shown(issue.input) });
 }
 
 /** `0` (number): the type too, since `"0"` and 0 look alike on a command line. */

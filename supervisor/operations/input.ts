@@ -1,7 +1,7 @@
 /** What a caller gives an operation, held against the operation's schema: the one place where a schema's complaint gets our code and words. */
 import * as v from 'valibot';
 import { CovetError } from '../protocol/errors.ts';
-import { isUnknownField, parseKnown, type Known } from '../protocol/known-fields.ts';
+import { expectedOf, isUnknownField, parseKnown, type Known } from '../protocol/known-fields.ts';
 import { OPERATIONS, type OperationName, type OperationParsed } from '../protocol/operations.ts';
 
 /** What a caller of another version gives beyond what this one knows. */
@@ -30,7 +30,5 @@ export function parseInput<N extends OperationName>(name: N, input: unknown): Op
 function inputError(issue: v.BaseIssue<unknown>): CovetError {
   const field = v.getDotPath(issue) ?? 'params';
   if (isUnknownField(issue)) return new CovetError('COVET_ERR_CONFIG_UNKNOWN', { field, near: '' });
-  // valibot's own words for a key that is not there are no sentence of ours.
-  const expected = issue.type === 'strict_object' ? 'given' : issue.message;
-  return new CovetError('COVET_ERR_CONFIG_FIELD', { field, expected, got: issue.received });
+  return new CovetError('COVET_ERR_CONFIG_FIELD', { field, expected: expectedOf(issue), got: issue.received });
 }

@@ -18,7 +18,7 @@ const MEMORY_BYTES_MIN = 1_048_576;
 /** 256 TiB. */
 const BYTES_MAX = 281_474_976_710_656;
 
-const count = (min: number, max: number) =>
+export const count = (min: number, max: number) =>
   v.pipe(
     v.number(`an integer from ${min} to ${max}`),
     v.integer(`an integer from ${min} to ${max}`),
@@ -32,12 +32,13 @@ const text = (max = 4_096) =>
     v.maxLength(max, `at most ${max} characters`),
     v.check((s) => !s.includes('\0'), 'a string without a NUL byte'),
   );
-const oneOf = <const T extends readonly string[]>(values: T) => v.picklist(values, `one of ${values.join(', ')}`);
+export const oneOf = <const T extends readonly string[]>(values: T) => v.picklist(values, `one of ${values.join(', ')}`);
+export const yesOrNo = v.boolean('true or false');
 const described = <T extends v.GenericSchema>(schema: T, description: string) => v.pipe(schema, v.description(description));
 
 const probe = v.strictObject({
   path: v.optional(v.pipe(text(), v.startsWith('/', 'a path that starts with /')), '/'),
-  status: v.optional(v.array(count(100, 599)), []),
+  status: v.optional(v.array(count(100, 599), 'a list of status codes'), []),
   timeoutMs: v.optional(duration(), 5_000),
   consecutive: v.optional(count(1, 100), 1),
 });
@@ -60,7 +61,7 @@ export const appConfigSchema = v.strictObject({
     v.optional(text()),
     'The program that runs the script; `none` runs it directly. By default: node for .js .cjs .mjs .ts .mts .cts, python3 for .py, bash for .sh, ruby for .rb, perl for .pl, php for .php, else none.',
   ),
-  nodeArgs: described(v.optional(v.array(text()), []), 'Arguments of the interpreter, before the script.'),
+  nodeArgs: described(v.optional(v.array(text(), 'a list of strings'), []), 'Arguments of the interpreter, before the script.'),
   instances: described(
     v.optional(v.union([count(1, SLOTS_MAX), v.literal('max')], `an integer from 1 to ${SLOTS_MAX} or "max"`)),
     'How many workers; `max` is one per CPU this host grants. If given, the app runs in cluster mode.',
@@ -70,11 +71,11 @@ export const appConfigSchema = v.strictObject({
     'cluster: workers share lent sockets and see cluster.isWorker. fork: node:cluster is left alone. By default cluster when `instances` is given.',
   ),
   env: described(
-    v.optional(v.record(v.pipe(v.string(), v.regex(ENV_KEY, 'a variable name')), text(131_071)), {}),
+    v.optional(v.record(v.pipe(v.string(), v.regex(ENV_KEY, 'a variable name')), text(131_071), 'an object of strings'), {}),
     "Set over the caller's environment.",
   ),
   listen: described(
-    v.optional(v.pipe(v.array(text()), v.maxLength(LISTENERS_MAX, `at most ${LISTENERS_MAX} addresses`)), []),
+    v.optional(v.pipe(v.array(text(), 'a list of addresses'), v.maxLength(LISTENERS_MAX, `at most ${LISTENERS_MAX} addresses`)), []),
     'Addresses opened before the first worker, `tcp://0.0.0.0:443`, `udp://0.0.0.0:53` or `unix:/run/app.sock`; also the privileged ports the app may ask for.',
   ),
   pin: described(
@@ -108,7 +109,7 @@ export const appConfigSchema = v.strictObject({
     "Idle connections that cannot be handed over are closed after this; by default the server's keepAliveTimeout.",
   ),
   handOver: described(
-    v.optional(v.boolean('true or false'), true),
+    v.optional(yesOrNo, true),
     'Give idle HTTP/1 connections to the new generation. Turn off when the app keeps state on sockets.',
   ),
   stopSignal: described(
@@ -116,7 +117,7 @@ export const appConfigSchema = v.strictObject({
     'Sent after the drain; SIGINT instead of SIGTERM when the app handles only that.',
   ),
   killTimeoutMs: described(v.optional(duration(), 5_000), 'From the stop signal to SIGKILL.'),
-  onlyOne: described(v.optional(v.boolean('true or false'), false), 'Never two generations at once: reload replaces one worker at a time.'),
+  onlyOne: described(v.optional(yesOrNo, false), 'Never two generations at once: reload replaces one worker at a time.'),
   whenDown: described(v.optional(oneOf(['queue', 'refuse']), 'queue'), 'While no worker can take a connection: let it wait, or refuse it.'),
   queueMs: described(v.optional(duration(), 10_000), 'How long connections may wait for a successor before the listener refuses.'),
   restart: described(
@@ -156,9 +157,9 @@ export const appConfigSchema = v.strictObject({
   logs: described(
     v.optional(
       v.strictObject({
-        timestamps: v.optional(v.boolean('true or false'), false),
+        timestamps: v.optional(yesOrNo, false),
         /** The worker's slot before each line, behind its time. */
-        slots: v.optional(v.boolean('true or false'), false),
+        slots: v.optional(yesOrNo, false),
         bytesMax: v.optional(count(0, 1_099_511_627_776), 10_000_000),
         filesMax: v.optional(count(0, 1_000), 10),
         /** A full disk holds the writers this long before lines are dropped, counted. */
@@ -168,7 +169,7 @@ export const appConfigSchema = v.strictObject({
     ),
     'One file per app and stream, rotated at `bytesMax` (0: never), `filesMax` kept.',
   ),
-  compileCache: described(v.optional(v.boolean('true or false'), true), 'NODE_COMPILE_CACHE for the workers, where Node has it.'),
+  compileCache: described(v.optional(yesOrNo, true), 'NODE_COMPILE_CACHE for the workers, where Node has it.'),
   reuseportBpf: described(
     v.optional(oneOf(['auto', 'off']), 'auto'),
     'off: do not use the kernel program that picks among workers; the kernel then hashes over one socket per slot.',

@@ -30,6 +30,12 @@ export function parseKnown<T>(
   }
 }
 
+/** What stands after "Expected `field` to be": of an object valibot has one message for whatever is wrong with it. */
+export function expectedOf({ type, received, message }: v.BaseIssue<unknown>): string {
+  if (type !== 'strict_object') return message;
+  return received === 'undefined' ? 'given' : 'an object';
+}
+
 export function isUnknownField({ type, expected }: v.BaseIssue<unknown>): boolean {
   return type === 'strict_object' && expected === 'never';
 }

@@ -6,17 +6,17 @@
  * A subscription's request answers at once and its items follow (rpc.ts).
  */
 import * as v from 'valibot';
-import { appConfigSchema } from './config.ts';
+import { appConfigSchema, count, oneOf, yesOrNo } from './config.ts';
 import type { CovetEvent } from './events.ts';
 import type { AppStatus, ListenerCondition, SlotState } from './states.ts';
 import { SLOTS_MAX } from './units.ts';
 import type { DrainCounts } from './worker-wire.ts';
 
 const appName = v.pipe(v.string('the name of an app'), v.minLength(1, 'the name of an app'), v.maxLength(64, 'the name of an app'));
-const callerEnv = v.record(v.string(), v.string());
+const callerEnv = v.record(v.string(), v.string('a string'), 'an object of strings');
 const none = v.optional(v.strictObject({}), {});
 const target = v.strictObject({ app: appName });
-const stream = v.picklist(['out', 'err']);
+const stream = oneOf(['out', 'err']);
 const logMark = v.strictObject({ ino: v.number(), size: v.number() });
 
 export const OPERATIONS = {
@@ -24,7 +24,7 @@ export const OPERATIONS = {
   list: { kind: 'read', input: none, summary: 'Every app and its workers.' },
   describe: {
     kind: 'read',
-    input: v.strictObject({ app: appName, showEnv: v.optional(v.boolean(), false) }),
+    input: v.strictObject({ app: appName, showEnv: v.optional(yesOrNo, false) }),
     summary: 'One app in full: config, workers, listeners, last log lines, last events.',
   },
   health: {
@@ -47,10 +47,7 @@ export const OPERATIONS = {
     kind: 'run',
     input: v.strictObject({
       app: appName,
-      instances: v.union(
-        [v.pipe(v.number(), v.integer(), v.minValue(1), v.maxValue(SLOTS_MAX)), v.literal('max')],
-        `an integer from 1 to ${SLOTS_MAX} or "max"`,
-      ),
+      instances: v.union([count(1, SLOTS_MAX), v.literal('max')], `an integer from 1 to ${SLOTS_MAX} or "max"`),
     }),
     summary: 'Change how many workers an app has.',
   },
@@ -75,9 +72,9 @@ export const OPERATIONS = {
     subscription: true,
     input: v.strictObject({
       app: v.optional(appName),
-      streams: v.optional(v.picklist(['both', 'out', 'err']), 'both'),
-      lines: v.optional(v.pipe(v.number(), v.integer(), v.minValue(0), v.maxValue(100_000)), 15),
-      follow: v.optional(v.boolean(), false),
+      streams: v.optional(oneOf(['both', 'out', 'err']), 'both'),
+      lines: v.optional(count(0, 100_000), 15),
+      follow: v.optional(yesOrNo, false),
       /** Streams that are told from a LogItem's mark on, instead of by their last lines. */
       after: v.optional(v.array(v.strictObject({ app: appName, stream, mark: logMark })), []),
     }),
@@ -88,8 +85,8 @@ export const OPERATIONS = {
     subscription: true,
     input: v.strictObject({
       app: v.optional(appName),
-      last: v.optional(v.pipe(v.number(), v.integer(), v.minValue(0), v.maxValue(10_000)), 20),
-      follow: v.optional(v.boolean(), false),
+      last: v.optional(count(0, 10_000), 20),
+      follow: v.optional(yesOrNo, false),
     }),
     summary: 'The last events; with `follow`, new ones as they come.',
   },
