@@ -40,13 +40,13 @@ export async function withVersions<T>({ versions }: Paths, use: () => T | Promis
   }
 }
 
-/** Within withVersions. Copies a package there unless it is there already. Answers with its folder. Throws COVET_ERR_UPGRADE when it is no package of ours. */
+/** Within withVersions. Copies a package there unless it is there already. Answers with its folder. Throws COVET_ERR_UPGRADE when it is no package of ours, COVET_ERR_HOME_UNUSABLE when there is no room for it. */
 export function placeVersion(paths: Paths, source: string): string {
   const files = PARTS.flatMap((part) => filesOf(source, part));
   const needed = ['dist/supervisor.mjs', `prebuilds/linux-${process.arch}/covet-init`].filter((file) => !files.includes(file));
   if (needed.length > 0) throw new CovetError('COVET_ERR_UPGRADE', { reason: `${source} has no ${needed.join(' and no ')}` });
   const folder = join(paths.versions, `${versionOf(source)}-${hashOf(source, files)}`);
-  if (!existsSync(folder)) copy(source, folder);
+  if (!existsSync(folder)) copy(source, folder, paths.home);
   prune(paths.versions, folder);
   return realpathSync(folder);
 }
@@ -92,17 +92,18 @@ function hashOf(source: string, files: readonly string[]): string {
 }
 
 /** Under another name until it is whole. Workers of other users read the preload there. */
-function copy(source: string, folder: string): void {
+function copy(source: string, folder: string, home: string): void {
   const next = `${folder}.${process.pid}`;
-  mkdirSync(next, { recursive: true, mode: 0o755 });
-  cpSync(join(source, 'package.json'), join(next, 'package.json'));
-  for (const part of PARTS)
-    cpSync(join(source, part), join(next, part), { recursive: true, filter: (path) => path !== join(source, 'dist', LEFT_OUT) });
   try {
+    mkdirSync(next, { recursive: true, mode: 0o755 });
+    cpSync(join(source, 'package.json'), join(next, 'package.json'));
+    for (const part of PARTS)
+      cpSync(join(source, part), join(next, part), { recursive: true, filter: (path) => path !== join(source, 'dist', LEFT_OUT) });
     renameSync(next, folder);
   } catch (error) {
     rmSync(next, { recursive: true, force: true });
-    throw error;
+    const [why] = (error as Error).message.split(/[,\n]/);
+    throw new CovetError('COVET_ERR_HOME_UNUSABLE', { home, reason: `covet-pm cannot be copied to ${folder} (${why})` }, { cause: error });
   }
 }
 

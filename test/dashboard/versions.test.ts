@@ -71,6 +71,19 @@ function waitsForLock(pid: number): Promise<true> {
   return eventually(`${pid} to wait for the lock`, () => waits.test(readFileSync('/proc/locks', 'utf8')));
 }
 
+test('a copy that fails half-way is said of the home, and leaves nothing', (t) => {
+  const paths = homeIn(t);
+  const folder = placed(paths, '0.1.0');
+  rmSync(folder, { recursive: true });
+  // In the place of a full disk, which would take a file system of its own: a file where the copy is made.
+  writeFileSync(`${folder}.${process.pid}`, '');
+  assert.throws(() => placed(paths, '0.1.0'), {
+    code: 'COVET_ERR_HOME_UNUSABLE',
+    message: /^Cannot use \S+ as COVET_HOME: covet-pm cannot be copied to \S+ \(.+\)\./,
+  });
+  assert.deepEqual(readdirSync(paths.versions), []);
+});
+
 test('who comes second waits, and is let in when the first is done or dead', async (t) => {
   const paths = homeIn(t);
   const script = `require(${JSON.stringify(binary('covet.node'))}).lock(process.argv[1]); console.log('has it'); setInterval(() => {}, 1_000);`;
