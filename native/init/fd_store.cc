@@ -102,15 +102,25 @@ void FdStore::tell(StateWriter& to) const {
   }
 }
 
-void FdStore::restore(const Message& told, const std::vector<int>& fds) {
+bool FdStore::restore(const Message& told, const std::vector<int>& fds) {
   if (told.verb == "store") {
     sequence_ = told.id;
     serial_ = static_cast<uint64_t>(told.number("serial", 0, INT64_MAX).value_or(0));
   } else if (told.verb == "kept" && fds.size() == 1) {
     kept_[fds[0]] = {told.text("name"), inodeOf(fds[0])};
   } else if (told.verb == "page" && fds.size() == 1) {
-    if (auto index = told.number("index", 0, 1); index) pages_[static_cast<size_t>(*index)].reset(fds[0]);
+    auto index = told.number("index", 0, 1);
+    if (index) pages_[static_cast<size_t>(*index)].reset(fds[0]);
+    return index.has_value();
   }
+  return false;
+}
+
+void FdStore::letGo(Fd fd) {
+  auto found = kept_.find(fd.get());
+  if (found == kept_.end()) return;
+  stale_.push_back(std::move(found->second.name));
+  kept_.erase(found);
 }
 
 // New descriptors first, then the text that names them, then what it names no more: whenever it ends, the newest text has all its descriptors.

@@ -24,7 +24,10 @@ class FdStore {
   Result<std::vector<StateLine>> take(std::vector<NamedFd>& given);
   // Of a covet-init that is replaced by execve, and takes over: which descriptor is kept by which name.
   void tell(StateWriter& to) const;
-  void restore(const Message& told, const std::vector<int>& fds);
+  // True when the line's descriptors are the store's own from here on.
+  bool restore(const Message& told, const std::vector<int>& fds);
+  // Closed, and no longer kept by the manager either.
+  void letGo(Fd fd);
 
   // Makes the store what `state` says. Nothing happens when it says what it said last.
   void save(const StateWriter& state);

@@ -5,6 +5,7 @@
 #include <unistd.h>
 
 #include <csignal>
+#include <set>
 
 #include "init/init.h"
 #include "init/say.h"
@@ -144,16 +145,23 @@ Status Init::restore(int stateFd) {
 }
 
 Status Init::restore(const std::vector<StateLine>& lines) {
+  std::set<int> owned, others;
   for (const auto& [message, fds] : lines) {
     for (int fd : fds) (void)setCloexec(fd, true);
     Status restored;
+    bool isOwned = true;
     if (message.verb == "init") restored = restoreSelf(message, fds);
     else if (message.verb == "note") notes_.restore(message);
     else if (message.verb == "group" || message.verb == "member") restored = groups_.restore(message, fds);
     else if (message.verb == "worker") restored = workers_.restore(message, fds);
     else if (message.verb == "activated" && fds.size() == 1) groups_.activate(Fd(fds[0]));
-    else fdStore_.restore(message, fds);
+    else isOwned = fdStore_.restore(message, fds);
     if (!restored.ok()) return restored;
+    (isOwned ? owned : others).insert(fds.begin(), fds.end());
+  }
+  // Of lines that a later release added: kept open it would be a socket that nobody accepts from, or a pipe that nobody reads.
+  for (int fd : others) {
+    if (!owned.contains(fd)) fdStore_.letGo(Fd(fd));
   }
   return {};
 }

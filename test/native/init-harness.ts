@@ -174,7 +174,10 @@ export interface Daemon {
   said(pattern: RegExp): Promise<void>;
 }
 
-/** covet-init with a supervisor of its own. `program` replaces the relay; with a `state` it takes over, and nobody waits for it. */
+/**
+ * covet-init with a supervisor of its own. `program` replaces the relay; with a `state` it takes over, and nobody waits for it: the state may name
+ * the descriptors `inherited`, from 5 on.
+ */
 export async function startDaemon(
   t: TestContext,
   {
@@ -182,6 +185,7 @@ export async function startDaemon(
     program = null as readonly string[] | null,
     folder = temporaryFolder(t),
     state = null as string | null,
+    inherited = [] as readonly number[],
   } = {},
 ): Promise<Daemon> {
   const path = join(folder, 'relay.sock');
@@ -202,6 +206,7 @@ export async function startDaemon(
     writeFileSync(file, state);
     begins.splice(0, 2, '--state', String(stdio.push(openSync(file, 'r')) - 1));
   }
+  stdio.push(...inherited);
   const child = spawn(tested('covet-init'), [...begins, '--lock', join(folder, 'lock'), ...args, '--', ...order], { stdio });
   const exit = exitOf(child);
   t.after(async () => {
