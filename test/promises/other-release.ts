@@ -9,7 +9,7 @@ import { repositoryRoot } from './root.ts';
 
 const SOURCES = ['supervisor', 'worker', 'dashboard', 'native', 'scripts', 'prebuilds', 'binding.gyp', 'package.json', 'tsconfig.json'];
 
-type Edit = readonly [file: string, from: string, to: string];
+export type Edit = readonly [file: string, from: string, to: string];
 
 /** Requests, answers and notifications on the control socket. */
 const CONTROL: readonly Edit[] = [
@@ -96,13 +96,16 @@ export function laterRelease(folder: string, version: string): string {
   symlinkSync(join(root, 'node_modules'), join(made, 'node_modules'));
   const manifest = JSON.parse(readFileSync(join(made, 'package.json'), 'utf8')) as object;
   writeFileSync(join(made, 'package.json'), JSON.stringify({ ...manifest, version }));
-  for (const [file, from, to] of [...CONTROL, ...INIT, ...WORKER, ...STATE]) {
-    const path = join(made, file);
-    const text = readFileSync(path, 'utf8');
-    if (!text.includes(from))
-      throw new Error(`Expected ${JSON.stringify(from)} in ${file}, which has changed: change what the later release does there`);
-    writeFileSync(path, text.replaceAll(from, to));
-  }
+  for (const each of [...CONTROL, ...INIT, ...WORKER, ...STATE]) edit(made, each);
   execFileSync(process.execPath, [join(made, 'scripts/build.mjs'), '--no-types'], { cwd: made, stdio: 'inherit' });
   return made;
+}
+
+/** In the source below `folder`. Throws when it no longer has what is to be changed. */
+export function edit(folder: string, [file, from, to]: Edit): void {
+  const path = join(folder, file);
+  const text = readFileSync(path, 'utf8');
+  if (!text.includes(from))
+    throw new Error(`Expected ${JSON.stringify(from)} in ${file}, which has changed: change what the later release does there`);
+  writeFileSync(path, text.replaceAll(from, to));
 }
