@@ -3,7 +3,7 @@
  * supervisor, or of both at once; a covet-init that hangs is bitten; a stop drains and leaves nothing; a boot brings back what was wanted.
  */
 import assert from 'node:assert/strict';
-import { appendFileSync, chmodSync, cpSync, mkdirSync, readFileSync, statSync, writeFileSync } from 'node:fs';
+import { appendFileSync, chmodSync, cpSync, mkdirSync, readFileSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { after as afterAll, before as beforeAll, describe, test } from 'node:test';
 import { assertCost } from '../promises/cost.ts';
@@ -11,21 +11,33 @@ import { eventually } from '../promises/eventually.ts';
 import { packageOf } from '../promises/package-of.ts';
 import { repositoryRoot } from '../promises/root.ts';
 import { ALL, isAgain } from '../promises/tier.ts';
-import { type Load, LoadProcess } from '../load/load.ts';
+import type { Load } from '../load/load.ts';
 import { Parked } from '../load/parked.ts';
-import type { Tally } from '../load/tally.ts';
 import type { OperationResults } from '../../supervisor/protocol/operations.ts';
+import {
+  allOnline,
+  answers,
+  assertCounted,
+  assertNothingLost,
+  countsLog,
+  generations,
+  kill,
+  pidsOf,
+  PORT,
+  queuedOf,
+  statusOf,
+  underLoad,
+  workers,
+} from './machine-apps.ts';
 import { Machine, why } from './machine.ts';
 
-const PORT = 3_000;
 const DEATHS = ALL ? 10 : 2;
 /** Instead of 30: a hung covet-init is to be bitten within the test's time. */
 const WATCHDOG_S = 5;
 const BITE_MS = 60_000;
 const EXPOSURE_MAX = 2.5;
-const missing = why();
 
-describe('under systemd', { skip: isAgain ? 'shown by the first run' : (missing ?? false) }, () => {
+describe('under systemd', { skip: isAgain ? 'shown by the first run' : (why() ?? false) }, () => {
   let machine: Machine;
   beforeAll(async () => {
     machine = await Machine.boot();
@@ -77,7 +89,7 @@ describe('under systemd', { skip: isAgain ? 'shown by the first run' : (missing 
   ] as const) {
     test(`SIGKILL of ${who}, again and again: the same workers serve on, nothing is lost, no line is missing`, async () => {
       const before = await workers(machine);
-      const at = statSync(countsLog(machine)).size;
+      const at = countsLog(machine).length;
       const accounts = await underLoad(machine, async () => {
         for (let death = 0; death < DEATHS; death++) await kill(machine, killed);
       });
@@ -100,8 +112,7 @@ describe('under systemd', { skip: isAgain ? 'shown by the first run' : (missing 
         return (state === 'T') === (name === 'SIGSTOP');
       });
     };
-    const queued = async (): Promise<number> =>
-      (await machine.json('describe', 'holds')).listeners.flatMap((listener) => listener.queued).reduce((sum, n) => sum + n, 0);
+    const queued = async (): Promise<number> => queuedOf(machine, 'holds');
     try {
       for (const [death, killed] of [
         ['covet-init, under systemd', ['init']],
@@ -165,16 +176,10 @@ describe('under systemd', { skip: isAgain ? 'shown by the first run' : (missing 
     await machine.ok('covet-pm', 'start', '/opt/apps/hides.cjs', '--name', 'hides');
     await machine.ok('env', `PORT=${PORT + 2}`, 'covet-pm', 'start', '/opt/apps/slow-3s.cjs', '--name', 'slow', '-i', '2');
     const hidden = await eventually('the hidden process', async () => (await machine.run('pgrep', '-f', 'sleep 86399')).stdout.trim());
-    const load = await LoadProcess.start(machine.inNetwork);
-    try {
-      const clients = await load.begin({ kind: 'keepAlive', target: { host: '127.0.0.1', port: PORT + 2 }, connections: 6 });
-      await machine.ok('systemctl', 'stop', 'covet-pm');
-      const { lost, lostBy } = await clients.stop();
-      // Nothing accepted is cut; connecting after the stop is refused.
+    const stop = async (): Promise<void> => void (await machine.ok('systemctl', 'stop', 'covet-pm'));
+    // Nothing accepted is cut; connecting after the stop is refused.
+    for (const { lost, lostBy } of await underLoad(machine, stop, { port: PORT + 2, kinds: ['keepAlive'] }))
       assert.equal(lost, lostBy.refused, JSON.stringify(lostBy));
-    } finally {
-      await load.close();
-    }
     assert.equal(await machine.property('Result'), 'success');
     assert.equal((await machine.run('kill', '-0', hidden)).code, 1, 'it is gone');
     assert.equal((await machine.run('pgrep', '-f', '/opt/apps/|covet-init')).stdout, '');
@@ -205,19 +210,14 @@ describe('under systemd', { skip: isAgain ? 'shown by the first run' : (missing 
       listeners.map(({ listener, dispatch }) => ({ listener, dispatch })),
       [{ listener: `tcp://[::]:${port}`, dispatch: 'shared' }],
     );
-    const load = await LoadProcess.start(machine.inNetwork);
-    try {
-      const clients = await load.begin({ kind: 'reconnect', target: { host: '127.0.0.1', port }, connections: 8 });
+    const act = async ([clients]: readonly Load[]): Promise<void> => {
       await machine.ok('covet-pm', 'reload', 'given');
       await kill(machine, ['init', 'supervisor']);
       await machine.ok('covet-pm', 'stop', 'given');
       await machine.ok('covet-pm', 'start', 'given');
-      await clients.more(20);
-      const { lost, lostBy, examples } = await clients.stop();
-      assert.equal(lost, 0, JSON.stringify({ lostBy, examples }));
-    } finally {
-      await load.close();
-    }
+      await clients!.more(20);
+    };
+    assertNothingLost(await underLoad(machine, act, { port, kinds: ['reconnect'] }));
     await machine.ok('covet-pm', 'delete', 'given');
     await machine.ok('systemctl', 'stop', 'covet-pm', 'covet-pm.socket');
     await machine.ok('rm', '/etc/systemd/system/covet-pm.socket');
@@ -229,11 +229,8 @@ describe('under systemd', { skip: isAgain ? 'shown by the first run' : (missing 
   test('a boot brings back what was wanted, and leaves what was stopped', async () => {
     await machine.ok('covet-pm', 'stop', 'counts');
     await machine.reboot();
-    await eventually('web to be online', async () => {
-      const { code, stdout } = await machine.run('covet-pm', 'list', '--json');
-      return code === 0 && status(JSON.parse(stdout) as OperationResults['list'], 'web') === 'online';
-    });
-    assert.equal(status(await machine.json('list'), 'counts'), 'stopped');
+    await eventually('web to be online', async () => (await statusOf(machine, 'web')) === 'online');
+    assert.equal(await statusOf(machine, 'counts'), 'stopped');
   });
 
   test('a hardened unit is refused while an app could not live in it, and then scores well and runs', async () => {
@@ -248,10 +245,9 @@ describe('under systemd', { skip: isAgain ? 'shown by the first run' : (missing 
     await machine.ok('covet-pm', 'kill');
     const { exposure } = JSON.parse(await machine.ok('covet-pm', 'startup', '--hardened', '--json')) as { exposure: string };
     assert.ok(Number.parseFloat(exposure) <= EXPOSURE_MAX, exposure);
-    await eventually('web to be online', async () => status(await machine.json('list'), 'web') === 'online');
-    const [worker] = await workers(machine);
-    assert.notEqual(await machine.ok('stat', '-c', '%u', `/proc/${worker}`), '0');
+    await eventually('web to be online', async () => (await statusOf(machine, 'web')) === 'online');
     const before = await workers(machine);
+    assert.notEqual(await machine.ok('stat', '-c', '%u', `/proc/${before[0]}`), '0');
     assertNothingLost(await underLoad(machine, async () => kill(machine, ['init'])));
     assert.deepEqual(await workers(machine), before);
   });
@@ -278,17 +274,8 @@ describe('under systemd', { skip: isAgain ? 'shown by the first run' : (missing 
     await machine.ok('useradd', '--create-home', 'ops');
     const uid = await machine.ok('id', '-u', 'ops');
     await machine.ok('systemctl', 'start', `user@${uid}.service`);
-    const asOps = async (...args: readonly string[]): Promise<string> =>
-      machine.ok(
-        'setpriv',
-        '--reuid=ops',
-        '--regid=ops',
-        '--init-groups',
-        'env',
-        'HOME=/home/ops',
-        `XDG_RUNTIME_DIR=/run/user/${uid}`,
-        ...args,
-      );
+    const become = ['setpriv', '--reuid=ops', '--regid=ops', '--init-groups', 'env', 'HOME=/home/ops', `XDG_RUNTIME_DIR=/run/user/${uid}`];
+    const asOps = async (...args: readonly string[]): Promise<string> => machine.ok(...become, ...args);
     await asOps('covet-pm', 'startup');
     await asOps('covet-pm', 'start', '/opt/apps/http.cjs', '--name', 'own', '--env', 'PORT=3300');
     const list = async (): Promise<OperationResults['list']> =>
@@ -311,83 +298,3 @@ describe('under systemd', { skip: isAgain ? 'shown by the first run' : (missing 
     assert.deepEqual(await workers(machine), before);
   });
 });
-
-/** Clients that open a connection for each request, and some that keep theirs. */
-async function underLoad(machine: Machine, act: () => Promise<void>): Promise<Tally[]> {
-  const load = await LoadProcess.start(machine.inNetwork);
-  try {
-    const target = { host: '127.0.0.1', port: PORT };
-    const clients: Load[] = [
-      await load.begin({ kind: 'reconnect', target, connections: 8 }),
-      await load.begin({ kind: 'keepAlive', target, connections: 8 }),
-    ];
-    await act();
-    return await Promise.all(clients.map(async (client) => client.stop()));
-  } finally {
-    await load.close();
-  }
-}
-
-function assertNothingLost(accounts: readonly Tally[]): void {
-  for (const { lost, lostBy, answered, examples } of accounts) {
-    assert.equal(lost, 0, JSON.stringify({ lostBy, examples }));
-    assert.ok(answered > 0);
-  }
-}
-
-async function kill(machine: Machine, who: readonly ('init' | 'supervisor')[]): Promise<void> {
-  const view = await machine.json('list');
-  await machine.ok('kill', '-KILL', ...who.map((each) => String(view[each].pid)));
-  await answers(machine, view);
-}
-
-/** Another supervisor answers. */
-async function answers(
-  machine: Machine,
-  { supervisor }: { readonly supervisor: { readonly pid: number; readonly startedAt: string } },
-): Promise<void> {
-  await eventually('another supervisor', async () => {
-    const { code, stdout } = await machine.run('covet-pm', 'list', '--json');
-    return code === 0 && (JSON.parse(stdout) as { supervisor: { startedAt: string } }).supervisor.startedAt !== supervisor.startedAt;
-  });
-}
-
-async function workers(machine: Machine): Promise<number[]> {
-  return pidsOf(await machine.json('list'));
-}
-
-function pidsOf({ apps }: OperationResults['list']): number[] {
-  return apps.flatMap(({ workers: each }) => each.filter(({ state }) => state === 'ready').map(({ pid }) => pid));
-}
-
-async function generations(machine: Machine): Promise<number[]> {
-  return (await machine.json('list')).apps.map(({ generation }) => generation);
-}
-
-function status(
-  { apps }: Awaited<ReturnType<Machine['json']>> & { apps: readonly { name: string; status: string }[] },
-  app: string,
-): string | undefined {
-  return apps.find(({ name }) => name === app)?.status;
-}
-
-async function allOnline(machine: Machine): Promise<void> {
-  await eventually('every app to be online', async () => {
-    const { code, stdout } = await machine.run('covet-pm', 'list', '--json');
-    return code === 0 && (JSON.parse(stdout) as { apps: { status: string }[] }).apps.every((app) => app.status === 'online');
-  });
-}
-
-const countsLog = (machine: Machine): string => join(machine.root, 'var/log/covet-pm/counts-out.log');
-
-/** From `at` bytes on every line of the one worker of counts.cjs is whole, and no number is missing; one may be there twice. */
-function assertCounted(machine: Machine, at: number): void {
-  const [, ...lines] = readFileSync(countsLog(machine)).subarray(at).toString().split('\n').slice(0, -1);
-  let last = Number.NaN;
-  for (const line of lines) {
-    const count = Number(/^count 0 (\d+)$/.exec(line)?.[1] ?? Number.NaN);
-    assert.ok(Number.isNaN(last) || count <= last + 1, `Expected ${last + 1} at most, got "${line}"`);
-    last = count;
-  }
-  assert.ok(last > 0);
-}
