@@ -22,6 +22,7 @@ import { ServiceManager } from './service-manager.ts';
 import { ReadyNotices } from './slots/ready-notices.ts';
 import { WorkerTable } from './slots/worker-table.ts';
 import { tendTemporaryHomes } from './state/temporary-homes.ts';
+import type { FailedStart } from './protocol/operations.ts';
 import { WantedState, type AppRecord } from './state/wanted.ts';
 
 export class SupervisorCore {
@@ -47,7 +48,7 @@ export class SupervisorCore {
   /** What was wrong with wanted.json when it was read, in words: apps may be missing. */
   stateProblem: string | null = null;
   isStopping = false;
-  #resurrecting: Promise<void> | null = null;
+  #resurrecting: Promise<readonly FailedStart[]> | null = null;
   /** Apps that serve on for their `lameDuckMs`: what ends that. */
   readonly #lameDucks = new Set<() => void>();
 
@@ -123,20 +124,31 @@ export class SupervisorCore {
     }
   }
 
-  /** Runs every app that was wanted and does not run. Failures are said, and told by each app's status. Who asks while it goes on waits for it. */
-  async resurrect(): Promise<void> {
+  /** Runs every app that was wanted and does not run; resolves with those that failed. Who asks while it goes on waits for it. */
+  async resurrect(): Promise<readonly FailedStart[]> {
     this.#resurrecting ??= this.#wake().finally(() => (this.#resurrecting = null));
-    await this.#resurrecting;
+    return this.#resurrecting;
   }
 
-  async #wake(): Promise<void> {
+  async #wake(): Promise<readonly FailedStart[]> {
     const isAsleep = ({ name, record, plan }: App): boolean =>
       record.isWanted && plan.phase === 'stopped' && this.safeMode.setAside(name) === null;
-    await this.#start([...this.apps.values()].filter(isAsleep));
+    return this.#start([...this.apps.values()].filter(isAsleep));
   }
 
-  async #start(asleep: readonly App[]): Promise<void> {
-    await Promise.all(asleep.map((app) => start(app).catch((error: Error) => this.logs.say(app.name, error.message))));
+  async #start(asleep: readonly App[]): Promise<readonly FailedStart[]> {
+    const failed: FailedStart[] = [];
+    const tryStart = async (app: App): Promise<void> => {
+      try {
+        await start(app);
+      } catch (error) {
+        const reason = (error as Error).message;
+        this.logs.say(app.name, reason);
+        failed.push({ app: app.name, reason });
+      }
+    };
+    await Promise.all(asleep.map(tryStart));
+    return failed;
   }
 
   add(record: AppRecord): App {

@@ -38,11 +38,16 @@ export function fail(error: unknown, { json = false, noColour = false, asLogLine
       return fail(unwritable, { noColour });
     }
   } else {
-    const style = messageStyle(noColour);
-    const [first = '', ...more] = known.message.split('\n');
-    say(`${paint(style, 'red', 'error')} ${[visible(style, first), ...more.map((line) => `  ${visible(style, line)}`)].join('\n')}\n`);
+    sayError(known.message, noColour);
   }
   return known.exitCode;
+}
+
+/** One sentence, and what it rests on in lines of its own. */
+export function sayError(message: string, noColour: boolean): void {
+  const style = messageStyle(noColour);
+  const [first = '', ...more] = message.split('\n');
+  say(`${paint(style, 'red', 'error')} ${[visible(style, first), ...more.map((line) => `  ${visible(style, line)}`)].join('\n')}\n`);
 }
 
 /** A fault of ours: the stack is part of the sentence, where COVET_DEBUG asks for it. */

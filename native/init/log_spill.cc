@@ -20,7 +20,7 @@ constexpr int64_t RETRY_MS = 100;         // after a write that failed, or for a
 constexpr int CHUNKS_PER_TURN = 4;
 constexpr size_t PIPE_PAGES_SOFT = 16'384;  // the kernel's default
 
-// Pages that an unprivileged user's pipes may hold in all, raised ones included; pipe(7).
+// Pages that an unprivileged user's pipes may hold in all, raised ones included; 0: as many as they like. pipe(7).
 size_t pipePagesSoft() {
   Fd file(open("/proc/sys/fs/pipe-user-pages-soft", O_RDONLY | O_CLOEXEC));
   char text[32] = {};
@@ -53,9 +53,10 @@ void LogSpill::add(int pipe, const std::string& path) {
   if (!isOn_ || path.empty()) return;
   auto source = std::make_unique<Source>(*this, pipe, path);
   // Edges: a line without its end must not be looked at again and again.
-  if (Status watched = loop_.watch(pipe, EPOLLIN | EPOLLET, *source); !watched.ok()) return;
+  if (Status watched = loop_.watch(pipe, EPOLLIN | EPOLLET, *source); !watched.ok()) isUnwatched_ = true;
   sources_.push_back(std::move(source));
   raise(pipe);
+  if (isUnwatched_) remind(RETRY_MS);
 }
 
 void LogSpill::end() {
@@ -68,6 +69,7 @@ void LogSpill::end() {
   pipes_.reset();
   raisedBytes_ = 0;
   dueMs_ = -1;
+  isUnwatched_ = false;
   isOn_ = false;
 }
 
@@ -75,6 +77,7 @@ void LogSpill::expire(int64_t atMs) {
   if (dueMs_ < 0 || dueMs_ > atMs) return;
   dueMs_ = -1;
   for (const auto& source : sources_) copy(*source, false);
+  if (isUnwatched_) remind(RETRY_MS);
 }
 
 void LogSpill::copy(Source& source, bool isHungUp) {
@@ -114,8 +117,8 @@ int LogSpill::fileOf(const std::string& path) {
 }
 
 void LogSpill::raise(int pipe) {
-  size_t budget = pipePagesSoft() * static_cast<size_t>(sysconf(_SC_PAGESIZE)) / 4;
-  if (raisedBytes_ + RAISED_BYTES > budget) return;
+  size_t pages = pipePagesSoft();
+  if (pages > 0 && raisedBytes_ + RAISED_BYTES > pages * static_cast<size_t>(sysconf(_SC_PAGESIZE)) / 4) return;
   if (fcntl(pipe, F_SETPIPE_SZ, RAISED_BYTES) >= 0) raisedBytes_ += RAISED_BYTES;
 }
 

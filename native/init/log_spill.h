@@ -53,6 +53,7 @@ class LogSpill {
 
   Loop& loop_;
   bool isOn_ = false;
+  bool isUnwatched_ = false;  // max_user_watches: a pipe has no events, and all are looked at again and again
   std::unique_ptr<PipePeek> pipes_;
   std::vector<std::unique_ptr<Source>> sources_;
   std::map<std::string, Fd> files_;

@@ -6,6 +6,6 @@ export const resurrect: Handler<'resurrect'> = async ({ core, progress }) => {
   core.requireAlive();
   progress('starting what was wanted');
   core.safeMode.leave();
-  await core.resurrect();
-  return listView(core);
+  const failed = await core.resurrect();
+  return { ...listView(core), failed };
 };

@@ -134,6 +134,12 @@ export interface ListView {
   readonly apps: readonly AppView[];
 }
 
+/** An app that could not be started, and why, in words. */
+export interface FailedStart {
+  readonly app: string;
+  readonly reason: string;
+}
+
 export interface ListenerView {
   readonly listener: string;
   readonly condition: ListenerCondition;
@@ -246,7 +252,7 @@ export interface OperationResults {
   delete: StopView;
   kill: { readonly apiVersion: 1; readonly apps: number };
   upgrade: { readonly apiVersion: 1; readonly from: string; readonly to: string };
-  resurrect: ListView;
+  resurrect: ListView & { readonly failed: readonly FailedStart[] };
   logs: LogItem;
   events: CovetEvent;
 }

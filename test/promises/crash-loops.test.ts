@@ -44,6 +44,10 @@ describe('workers that crash for ever', () => {
     assert.equal(Math.max(...starts), 3, `starts a slot: ${starts.join(', ')}`);
     const ending = events.of('app.changed').find(({ app, to }) => app === 'bad' && to === 'stopping');
     assert.match(ending?.reason ?? '', /before the app was up/, 'the app ends for the reason that its start gives');
+    assert.equal((await served.home.covet('kill')).code, 0);
+    const resurrected = await served.home.covet('resurrect');
+    assert.equal(resurrected.code, 1, said(resurrected));
+    assert.match(resurrected.stderr, /^error `bad` failed: .*the second job failed/ms);
   });
 
   test('restart to a build that listens and then crashes fails in the same way', async (t) => {

@@ -4,8 +4,9 @@ import type { Client } from '../../client.ts';
 import { callerPaths } from '../../connection.ts';
 import { endInit, ensureSupervisor, processGone } from '../../launch.ts';
 import { findLeft } from '../../../supervisor/protocol/left-workers.ts';
-import { CovetError } from '../../../supervisor/protocol/errors.ts';
+import { CovetError, EXIT } from '../../../supervisor/protocol/errors.ts';
 import { OPERATIONS } from '../../../supervisor/protocol/operations.ts';
+import { sayError } from '../failure.ts';
 import { printList, warnOfTrouble } from '../print/list.ts';
 import { withProgress } from '../progress.ts';
 import { print, printJson, say, terminalStyle } from '../terminal.ts';
@@ -68,8 +69,10 @@ function killed(result: { readonly apps: 0 | null }, text: string, { json, quiet
 async function runResurrect({ deadlineMs }: SupervisorOptions, { json, quiet, noColour }: Invocation): Promise<void> {
   await withClient(async (client) => {
     const view = await withProgress('resurrect', quiet, (onProgress) => client.resurrect({}, { onProgress, deadlineMs }));
+    if (view.failed.length > 0) process.exitCode = EXIT.failed;
     if (json) return printJson(view);
     warnOfTrouble(view);
     if (!quiet) print(printList(view, terminalStyle(noColour)));
+    for (const { reason } of view.failed) sayError(reason, noColour);
   }, ensureSupervisor);
 }
