@@ -13,6 +13,7 @@ import { EventLog } from './event-log.ts';
 import { Cgroups, readCgroupPlan } from './host/cgroups.ts';
 import type { Held } from './init/held.ts';
 import { InitClient } from './init/init-client.ts';
+import { RECOVERED_KEY } from './init/keys.ts';
 import { Notes } from './init/notes.ts';
 import { ListenerRegistry } from './listeners/registry.ts';
 import { LogStore } from './logs/log-store.ts';
@@ -98,6 +99,7 @@ export class SupervisorCore {
     // Without a list of what is wanted nobody can say that a worker is not.
     const ended = this.stateProblem === null ? endLeftovers(this.env, this.init, held) : 0;
     held.close();
+    this.notes.drop(RECOVERED_KEY);
     this.#dropDeleted();
     // Before the ends of workers are told: each is a crash, and answered by the restart policy.
     if (!this.safeMode.isOn) for (const app of this.apps.values()) app.resume();

@@ -5,10 +5,10 @@
 import { constants } from 'node:os';
 import type { App } from '../apps/app.ts';
 import { makeGeneration } from '../apps/verbs.ts';
-import { readGroupKey, readWorkerKey } from '../init/keys.ts';
+import { readGroupKey, readWorkerKey, RECOVERED_KEY } from '../init/keys.ts';
 import type { Held, HeldWorker } from '../init/held.ts';
 import type { Slot } from '../slots/slot.ts';
-import { appMemoKey, readAppMemo, readSlotMemo, slotMemoKey, slotsOf, type SlotMemo } from '../state/memos.ts';
+import { appMemoKey, readAppMemo, readSlotMemo, slotMemoKey, slotsOf, type AppMemo, type SlotMemo } from '../state/memos.ts';
 import { decideAdoption, type Adoption } from './adoption-policy.ts';
 import { signalIfAlive } from './leftovers.ts';
 
@@ -40,6 +40,7 @@ export async function adoptApp(app: App, held: Held): Promise<Adopted> {
     isDeleting: app.record.isDeleting,
     live: app.record.live,
     generations: [...new Set(slots.map(({ generation }) => generation))],
+    drainable: drainableOf(app, memo, slots),
     hasSockets: groups.length > 0,
     isUp: memo?.isUp ?? false,
     failed: memo?.failed ?? null,
@@ -96,6 +97,18 @@ function findSlots(app: App, held: Held): FoundSlot[] {
   return [...found.values()];
 }
 
+/**
+ * Candidates have no connection as long as the kernel's program chooses, and their half must be free for the next one. None may stay where one worker must
+ * be gone before the next one listens, and none that is not on disk.
+ */
+function drainableOf(app: App, memo: AppMemo | null, slots: readonly FoundSlot[]): number[] {
+  const mayServe = app.deps.notes.read(RECOVERED_KEY) !== null;
+  if (!mayServe || app.config.onlyOne || memo === null || memo.ownAddresses.length > 0) return [];
+  const listens = ({ worker, memo: of }: FoundSlot): boolean => worker !== null && of?.worker === worker.key && of.listening.length > 0;
+  const numbers = new Set(slots.filter(listens).map(({ generation }) => generation));
+  return app.record.generations.flatMap(({ number }) => (numbers.has(number) ? [number] : []));
+}
+
 /** Listener key → generation → slots. */
 function listeningOf(slots: readonly FoundSlot[]): Map<string, Map<number, Set<number>>> {
   const byKey = new Map<string, Map<number, Set<number>>>();
@@ -118,14 +131,14 @@ function adoptSlot(app: App, held: Held, { generation: number, slot: index, memo
   return memo !== null && worker?.key === memo.worker && (memo.state === 'draining' || memo.state === 'stopping') ? [slot] : [];
 }
 
-/** A candidate serves nobody yet, and its half must be free for the next one. Their ends are told by covet-init and forgotten. */
-function endAtOnce(app: App, { kill }: Adoption, slots: readonly FoundSlot[]): void {
+/** Their ends are told by covet-init and forgotten. */
+function endAtOnce(app: App, { keep, kill }: Adoption, slots: readonly FoundSlot[]): void {
   for (const { generation, slot, worker } of slots) {
     if (!kill.includes(generation)) continue;
     app.deps.notes.drop(slotMemoKey(app.name, generation, slot));
     if (worker?.pidfd != null) signalIfAlive(app.deps.env.native, worker.pidfd, constants.signals.SIGKILL);
   }
   const reason = 'the supervisor ended before the new workers served';
-  for (const number of kill)
+  for (const number of [...keep, ...kill])
     if (number > app.record.live) app.deps.events.announce({ type: 'reload.failed', app: app.name, generation: number, reason });
 }

@@ -14,7 +14,7 @@ import { constants } from 'node:os';
 import { setTimeout as pause } from 'node:timers/promises';
 import type { Native } from '../../native/index.ts';
 import { realEnv, type Env } from '../env.ts';
-import { readGroupKey, readWorkerKey } from '../init/keys.ts';
+import { readGroupKey, readWorkerKey, RECOVERED_KEY } from '../init/keys.ts';
 import { encodeState, workerRecord, type StateRecord } from '../init/state.ts';
 import { CovetError } from '../protocol/errors.ts';
 import type { InitPacket } from '../protocol/init-wire.ts';
@@ -44,7 +44,8 @@ async function recover(env: Env, command: readonly string[]): Promise<never> {
   const workers: StateRecord[] = [];
   for (const each of found) workers.push(...(await recordOfLeft(env, each, isNode(each.worker, apps))));
   const notes = left.packets.filter(({ verb }) => verb === 'note').map(({ verb, fields }) => ({ verb, fields, fds: [] }));
-  const { text, fds } = encodeState([...notes, ...groupRecords(env, left, found, apps), ...workers]);
+  const recovered = { verb: 'note', fields: { key: RECOVERED_KEY, text: '{}' }, fds: [] };
+  const { text, fds } = encodeState([...notes, recovered, ...groupRecords(env, left, found, apps), ...workers]);
   const state = env.native.memoryFile(STATE_FILE, text);
   const variables = Object.entries(process.env).flatMap(([key, value]) => (value === undefined ? [] : [`${key}=${value}`]));
   const [path = '', ...options] = command;

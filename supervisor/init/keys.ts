@@ -37,3 +37,9 @@ export function readGroupKey(key: string): GroupKey | null {
   const match = /^(.+)-(\d+)$/.exec(key);
   return match === null ? null : { app: match[1]!, count: Number(match[2]) };
 }
+
+/**
+ * A note of whoever found the workers again after both deaths (adoption/recover.ts), until they are taken over: no guard was left, and the kernel may
+ * have chosen any socket.
+ */
+export const RECOVERED_KEY = 'recovered';

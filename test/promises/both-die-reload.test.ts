@@ -50,4 +50,33 @@ describe('death of covet-init and its supervisor at once, inside a reload', () =
           assertNothingLost(await stopAll(loads));
         },
       );
+
+  test('before the flip of a second reload the kernel gives new workers connections too: they are drained', further, async (t) => {
+    const served = await Served.start(t, { app: 'ws-echo.cjs', env: { COVET_TEST_FAULT: 'stop@up:3' } });
+    const { home } = served;
+    served.deployment.release('r2', 'ws-echo.cjs');
+    await served.reload();
+    const old = await home.pids();
+    const both = await home.list();
+    served.deployment.release('r3', 'ws-echo.cjs');
+    const reload = resultOf(home.spawn(['reload', 'web']), 'reload');
+    await eventually('the supervisor to stop there', () => processInfo(both.supervisor.pid)?.state === 'T');
+    await killBoth(home, both);
+    assert.equal((await reload).code, 1, said(await reload));
+    // One in eight goes to a new worker.
+    const loads = await served.beginAll([{ client: 'websocket', connections: 64 }]);
+    await Promise.all(loads.map(async ({ load, cell }) => load.more(cell.connections * 5)));
+
+    const back = await home.covet('resurrect');
+    assert.equal(back.code, 0, `${said(back)}\n${home.log()}`);
+    await eventually('the new workers to be gone', async () => (await home.pids()).length === old.length);
+    assert.deepEqual(await home.pids(), old);
+    await Promise.all(loads.map(async ({ load, cell }) => load.more(cell.connections * 5)));
+    const accounts = await stopAll(loads);
+    for (const { tally } of accounts) {
+      t.diagnostic(`${tally.answered} answered, ${tally.lost} lost; by build ${JSON.stringify(tally.builds)}`);
+      assert.deepEqual(Object.keys(tally.builds).toSorted(), ['r2', 'r3'], 'new workers had connections');
+    }
+    assertNothingLost(accounts);
+  });
 });

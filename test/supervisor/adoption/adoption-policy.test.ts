@@ -8,6 +8,7 @@ const found = (more: Partial<Found>): Found => ({
   isDeleting: false,
   live: 3,
   generations: [3],
+  drainable: [],
   hasSockets: true,
   isUp: true,
   failed: null,
@@ -28,6 +29,19 @@ test('before the flip is on disk the new generation is ended, after it the old o
     plan: { phase: 'settling', live: 4, retired: 3 },
     keep: [4, 3],
     kill: [],
+  });
+});
+
+test('a new generation that the kernel may have given connections drains, unless an old one does', () => {
+  assert.deepEqual(decideAdoption(found({ generations: [3, 4], drainable: [3, 4] })), {
+    plan: { phase: 'settling', live: 3, retired: 4 },
+    keep: [3, 4],
+    kill: [],
+  });
+  assert.deepEqual(decideAdoption(found({ generations: [2, 3, 4], drainable: [2, 3, 4] })), {
+    plan: { phase: 'settling', live: 3, retired: 2 },
+    keep: [3, 2],
+    kill: [4],
   });
 });
 
