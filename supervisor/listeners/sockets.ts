@@ -4,7 +4,6 @@
  * sockets are chosen by the kernel's hash, which needs no numbers: there a slot that leaves for good takes its socket with it.
  */
 import { statSync } from 'node:fs';
-import type { Socket } from 'node:net';
 import type { Env } from '../env.ts';
 import type { HeldGroup } from '../init/held.ts';
 import type { InitClient } from '../init/init-client.ts';
@@ -60,8 +59,8 @@ export class Sockets {
   #watch: Guard | null = null;
   /** What the program last picked among. */
   #chosen: readonly number[] = [];
-  /** Takes the guard's place while connections may not begin. */
-  #plug: Socket | null = null;
+  /** The guard's one place is taken: connections may not begin. */
+  #isPlugged = false;
   /** With the port that port 0 became, and the family that this host has. */
   readonly address: Address;
   readonly dispatch: 'bpf' | 'hash' | 'shared';
@@ -155,7 +154,7 @@ export class Sockets {
   /** Connections that no steering claims go to one of `indices`. False where the kernel hashes. */
   attach(indices: readonly number[], steer: { port: number; index: number } | null): boolean {
     if (this.#guard === null) return false;
-    if (this.#plug !== null) return true;
+    if (this.#isPlugged) return true;
     this.#env.native.attachSelector(this.#guard.fd, indices, steer ?? undefined);
     this.#chosen = indices;
     return true;
@@ -163,13 +162,13 @@ export class Sockets {
 
   /** No connection begins from now on, until all is closed; what shakes hands already goes on. False where the kernel hashes. */
   async deafen(): Promise<boolean> {
-    if (this.#plug !== null) return true;
+    if (this.#isPlugged) return true;
     if (this.#guard === null || this.#chosen.length === 0 || this.address.kind !== 'tcp') return false;
     const { fd, index } = this.#guard;
     this.#watch?.close();
-    const plug = await plugGuard(this.#env, fd, this.address, (port) => this.attach(this.#chosen, { port, index }));
+    await plugGuard(this.#env, fd, this.address, (port) => this.attach(this.#chosen, { port, index }));
     this.attach([index], null);
-    this.#plug = plug;
+    this.#isPlugged = true;
     return true;
   }
 
@@ -204,7 +203,6 @@ export class Sockets {
     this.#watch?.close();
     for (const fd of fds) this.#env.native.closeFd(fd);
     await this.#init.request('close', { group: this.#group });
-    this.#plug?.resetAndDestroy();
   }
 
   /** The group and its members in the order of their indices, for a covet-init that has to be told. */

@@ -73,11 +73,15 @@ const pick = <T>(random: () => number, list: readonly T[]): T => list[Math.floor
 
 async function actual(world: World, name: string): Promise<{ wanted: number; isStopped: boolean } | null> {
   const app = (await look(world)).apps.find((one) => one.name === name);
-  return app === undefined ? null : { wanted: app.wanted, isStopped: app.status === 'stopped' || app.status === 'stopping' };
+  return app === undefined ? null : { wanted: app.wanted, isStopped: app.status === 'stopped' };
 }
 
-/** What was asked for is so; where a death was beside it, it may have been done or not: then what is there is what must stay. */
+/** What was asked for is so; where a death was beside it, it may have been done or not: then what comes of it is what must stay. */
 async function settleSide(world: World, asked: { readonly workers: number | null; readonly isStopped: boolean }): Promise<void> {
+  // One that stops may be on its way out of the list.
+  const isSettled = async (): Promise<boolean> =>
+    (await look(world)).apps.every(({ name, status }) => name !== 'side' || status !== 'stopping');
+  if (world.isDisturbed) await eventually('side to be stopped, or gone', isSettled);
   const side = world.isDisturbed ? await actual(world, 'side') : { wanted: asked.workers, isStopped: asked.isStopped };
   world.model.side = side?.wanted ?? null;
   world.model.isSideStopped = side?.isStopped ?? false;
