@@ -24,6 +24,7 @@ import { ReadyNotices } from './slots/ready-notices.ts';
 import { WorkerTable } from './slots/worker-table.ts';
 import { tendTemporaryHomes } from './state/temporary-homes.ts';
 import type { FailedStart } from './protocol/operations.ts';
+import { keepWriting } from './adoption/unknown-workers.ts';
 import { WantedState, type AppRecord } from './state/wanted.ts';
 
 export class SupervisorCore {
@@ -98,6 +99,7 @@ export class SupervisorCore {
     this.notices.adopt(held);
     // Without a list of what is wanted nobody can say that a worker is not.
     const ended = this.stateProblem === null ? endLeftovers(this.env, this.init, held) : 0;
+    if (this.stateProblem !== null) await keepWriting(this.logs, held);
     held.close();
     this.notes.drop(RECOVERED_KEY);
     this.#dropDeleted();

@@ -172,6 +172,22 @@ describe('bad input to a supervisor', () => {
     },
   );
 
+  test('workers of an app that no wanted.json has any more serve on, and their lines go into its log', async (t) => {
+    const served = await Served.start(t, { app: 'ticks.cjs' });
+    const { home } = served;
+    const running = await home.pids();
+    for (const name of ['wanted.json', 'wanted.json.previous']) writeFileSync(join(home.path, 'state', name), '{');
+    const { pid } = (await home.list()).supervisor;
+    process.kill(pid, 'SIGKILL');
+    await eventually('another supervisor', async () => (await home.list()).supervisor.pid !== pid);
+    const log = (): string => readFileSync(home.logFile('out'), 'utf8');
+    const before = log().length;
+    await eventually('lines of both', () => [0, 1].every((slot) => log().slice(before).includes(`count ${slot} `)));
+    const answer = (await (await fetch(`http://127.0.0.1:${served.port}/`)).json()) as { pid: number };
+    assert.ok(running.includes(answer.pid));
+    assert.equal((await home.covet('kill')).code, 0);
+  });
+
   test("another app's address is refused to a second one, naming the first", async (t) => {
     const served = await Served.start(t, { app: 'http.cjs' });
     const second = new Deployment(join(served.home.work, 'second'), 'http.cjs');
