@@ -6,7 +6,8 @@
 
 #include <algorithm>
 #include <csignal>
-#include <ctime>
+
+#include "sys/clock.h"
 
 namespace covet {
 
@@ -88,11 +89,7 @@ int64_t LogCopyThread::nextDeadlineMs() const {
   return next;
 }
 
-int64_t LogCopyThread::readClock() {
-  timespec now;
-  clock_gettime(CLOCK_MONOTONIC, &now);
-  return nowMs_ = now.tv_sec * 1'000 + now.tv_nsec / 1'000'000;
-}
+int64_t LogCopyThread::readClock() { return nowMs_ = nowMs(); }
 
 void LogCopyThread::wait() {
   int64_t deadline = ready_.empty() ? nextDeadlineMs() : 0;

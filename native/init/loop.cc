@@ -2,18 +2,11 @@
 #include "init/loop.h"
 
 #include <sys/epoll.h>
-#include <time.h>
 
 #include <algorithm>
 #include <climits>
 
 namespace covet {
-
-int64_t nowMs() {
-  timespec now;
-  clock_gettime(CLOCK_MONOTONIC, &now);
-  return now.tv_sec * 1'000 + now.tv_nsec / 1'000'000;
-}
 
 Status Loop::open() {
   epoll_.reset(epoll_create1(EPOLL_CLOEXEC));

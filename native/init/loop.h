@@ -4,13 +4,11 @@
 
 #include <cstdint>
 
+#include "sys/clock.h"
 #include "sys/fd.h"
 #include "sys/result.h"
 
 namespace covet {
-
-// Milliseconds of CLOCK_MONOTONIC.
-int64_t nowMs();
 
 class Watcher {
  public:
