@@ -2,7 +2,7 @@
  * Bundles the TypeScript into the few files that ship, and the tests into build/test.
  *
  *   node scripts/build.mjs          dist/ and its types (--no-types: without them)
- *   node scripts/build.mjs --tests  build/test/**.test.mjs, one bundle a test file
+ *   node scripts/build.mjs --tests  build/test/**.test.mjs, one bundle a test file, and their C++ programs (build-test-programs.mjs)
  *
  * Everything is bundled, packages too: execa alone is 25 packages and 100 files, 75 ms as they lie in node_modules and 20 ms as one chunk.
  * What is imported lazily is a chunk of its own. So dist/ and prebuilds/ are all that a running supervisor needs.
@@ -92,6 +92,7 @@ async function buildTests() {
     packages: 'external',
     sourcemap: 'inline',
   });
+  execFileSync(process.execPath, [join(root, 'scripts', 'build-test-programs.mjs')], { stdio: 'inherit' });
 }
 
 function testFiles(folder) {

@@ -7,7 +7,7 @@ import { after, before } from 'node:test';
 import { repositoryRoot } from './root.ts';
 
 /** To be called in a suite: the program stays until its last test has ended its home. */
-export function refusingHost(): (what: 'bpf' | 'ipv6' | 'pidfd_getfd') => readonly string[] {
+export function refusingHost(): (what: 'bpf' | 'ipv6' | 'pidfd_getfd' | 'io_uring') => readonly string[] {
   let folder = '';
   before(() => {
     folder = mkdtempSync(join(tmpdir(), 'refuses-'));
