@@ -26,7 +26,7 @@
   'targets': [
     {
       'target_name': 'covet',
-      'sources': ['<!@(find <(root)/native/addon <(root)/native/sys -name "*.cc" | sort)'],
+      'sources': ['<!@(find <(root)/native/addon <(root)/native/acceptor <(root)/native/sys -name "*.cc" | sort)'],
       # Hidden: what nothing of the addon calls is left out, and with it what that would ask of a newer glibc.
       'cflags': ['-fvisibility=hidden', '-isystem <(node_addon_api)', '-isystem <(node_root_dir)/include/node'],
       # A thread that is terminated inside a call into JS cannot throw: node-addon-api would abort the process.

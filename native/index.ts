@@ -75,10 +75,74 @@ export interface LogCopierEvents {
   onDropped(streamId: number, code: string, bytes: number): void;
 }
 
+/**
+ * `rescue`: a thread that accepts connections which nobody takes from a worker's queue, and hands them to a worker that can, as HandOver of
+ * supervisor/protocol/worker-wire.ts over a SEQPACKET pair of each worker. It sleeps unless something comes.
+ *
+ *   addQueue ──▶ nobody's ──serveQueue──▶ served ──orphanQueue──▶ orphan ──serveQueue──▶ served …      any ──retireQueue──▶ retired ──forMs──▶ removed
+ *
+ * A **served** queue is taken from when it was not empty for `rescueAfterMs` and its worker made no progress, while another worker of the listener
+ * has an empty one: under overload nothing moves. An **orphan** (its worker is dead, the next not ready) and a **retired** one (of the generation
+ * before) are emptied whenever a worker of the listener is free. Where nobody else could take, nothing is watched.
+ *
+ * Workers are numbers from 1, of the caller's choice, that no later worker ever has: what was decided for one is never carried out on its successor.
+ */
+export interface Rescuer {
+  /** What it waits by, and why that is not io_uring: the error's code, '' where it is or was not asked for. */
+  readonly backend: 'io_uring' | 'epoll';
+  readonly ioUringRefused: string;
+  /**
+   * A listening TCP socket, of which it keeps a duplicate; `queue` is any number from 0, and one that exists is replaced. Connections of one
+   * `listener` (its key) are given to workers that serve a queue of it. Throws EINVAL when it does not listen, and as queueState().
+   */
+  addQueue(queue: number, listener: string, fd: number): void;
+  /** Its worker, of the live generation and ready. It takes connections of others too if it is a taker, in whichever order the two are said. */
+  serveQueue(queue: number, worker: number): void;
+  orphanQueue(queue: number): void;
+  /** Removed after `forMs`; serveQueue() or orphanQueue() before that brings it back. */
+  retireQueue(queue: number, forMs: number): void;
+  removeQueue(queue: number): void;
+  /**
+   * A worker that takes hand-overs, and one end of a SEQPACKET pair whose other end it inherits. Owns the descriptor, unless it throws: EPROTOTYPE,
+   * ENOTSOCK, EBADF. A worker that closes its end, or answers with what is no answer, is a taker no more.
+   */
+  addTaker(worker: number, fd: number): void;
+  /** What it has not said it took goes to another. */
+  removeTaker(worker: number): void;
+  counts(): RescueCounts;
+  /** Waits for the thread's end (it is never busy for long): its duplicates are closed then, and connections that nobody has are reset. */
+  close(): void;
+}
+
+/** Since it began; `held` is of now. taken = handed + reset + held + what a worker has not answered for. */
+export interface RescueCounts {
+  /** Connections accepted from queues of others. */
+  readonly taken: number;
+  /** That a worker said it has. */
+  readonly handed: number;
+  /** That a worker gave back, or could not answer for any more; another gets them. */
+  readonly refused: number;
+  /** That nobody took within 10 s: their clients got RST. */
+  readonly reset: number;
+  readonly held: number;
+  /** Looks at which a queue was due and no other worker idle: overload. */
+  readonly allStuck: number;
+  /** Of the thread, and those in which it looked at queues. */
+  readonly wakes: number;
+  readonly rounds: number;
+  /** Failed accepts: the connection was gone; EMFILE or ENFILE; ENOBUFS or ENOMEM (both wait in their queue, tried again after 10 to 100 ms); the socket did not listen any more, and is not watched any more. */
+  readonly connectionGone: number;
+  readonly noDescriptors: number;
+  readonly noMemory: number;
+  readonly noListener: number;
+}
+
 export interface Native {
   /** Throws EPROTOTYPE for a socket of another kind. */
   PacketSocket: new (fd: number, kind?: 'seqpacket' | 'datagram') => PacketSocket;
   LogCopier: new (events: LogCopierEvents) => LogCopier;
+  /** `auto`: io_uring where the host allows it, else epoll. A forced one that is refused throws why. `rescueAfterMs` is at least 2; queues are looked at each half of it. */
+  Rescuer: new (options: { readonly rescueAfterMs: number; readonly backend: 'auto' | 'io_uring' | 'epoll' }) => Rescuer;
   /** AF_UNIX pair, CLOEXEC, non-blocking. */
   socketPair(kind: 'seqpacket' | 'stream'): [number, number];
   /** F_DUPFD_CLOEXEC. */

@@ -5,6 +5,7 @@
 #include "addon/log_copier.h"
 #include "addon/packet_socket.h"
 #include "addon/process.h"
+#include "addon/rescuer.h"
 #include "addon/sockets.h"
 
 namespace covet {
@@ -14,6 +15,7 @@ namespace {
 Napi::Object init(Napi::Env env, Napi::Object exports) {
   exports.Set("PacketSocket", PacketSocket::define(env));
   exports.Set("LogCopier", LogCopier::define(env));
+  exports.Set("Rescuer", RescuerObject::define(env));
   exportSockets(env, exports);
   exportProcess(env, exports);
   exportProbe(env, exports);

@@ -1,58 +1,17 @@
 /** Sockets: the selector program decides where a real connection goes, a queue tells its depth, names and peers are what they are. */
 import assert from 'node:assert/strict';
-import { spawn, spawnSync } from 'node:child_process';
+import { spawn } from 'node:child_process';
 import { once } from 'node:events';
 import { closeSync, constants, openSync } from 'node:fs';
-import { connect, createServer, type Socket } from 'node:net';
+import { createServer } from 'node:net';
 import { join } from 'node:path';
-import { test, type TestContext } from 'node:test';
+import { test } from 'node:test';
 import { native } from '../../native/index.ts';
-import { closeAll, DEADLINE_MS, fixture, isCloexec, openFds, systemError, temporaryFolder } from './pipe.ts';
+import { connectMany, makeGroup } from './group.ts';
+import { closeAll, DEADLINE_MS, isCloexec, openFds, systemError, temporaryFolder } from './pipe.ts';
 
 const addon = native();
 const timeout = DEADLINE_MS;
-
-interface Group {
-  readonly port: number;
-  readonly fds: readonly number[];
-  /** Connections that wait, by member. */
-  depths(): number[];
-  /** Resolves when the connection stands: on loopback it is in a queue then. */
-  connect(localPort?: number): Promise<Socket>;
-}
-
-/** Four listening sockets of one reuseport group that nobody accepts from; the last is locked. */
-function makeGroup(t: TestContext): Group {
-  const [ours, theirs] = addon.socketPair('seqpacket');
-  const channel = new addon.PacketSocket(ours);
-  const made = spawnSync('python3', [fixture('reuseport-group.py')], { stdio: ['ignore', 'inherit', 'inherit', theirs], timeout });
-  assert.equal(made.status, 0);
-  const fds = channel.receive(0)?.fds ?? [];
-  channel.close();
-  closeSync(theirs);
-  const name = addon.socketName(fds[0] ?? -1);
-  assert.ok('port' in name);
-  const clients: Socket[] = [];
-  t.after(() => {
-    for (const client of clients) client.destroy();
-    closeAll(...fds);
-  });
-  return {
-    port: name.port,
-    fds,
-    depths: () => fds.map((fd) => addon.queueState(fd).depth),
-    async connect(localPort) {
-      const client = connect({ host: '127.0.0.1', port: name.port, ...(localPort === undefined ? {} : { localPort }) });
-      clients.push(client);
-      await once(client, 'connect');
-      return client;
-    },
-  };
-}
-
-async function connectMany(group: Group, count: number): Promise<void> {
-  await Promise.all(Array.from({ length: count }, () => group.connect()));
-}
 
 /** How many more wait than did. */
 function more(now: readonly number[], before: readonly number[]): number[] {
