@@ -35,9 +35,10 @@ interface Outcome {
   readonly held: number;
   readonly allStuck: number;
   readonly wakes: number;
+  readonly rounds: number;
   readonly noDescriptors: number;
   readonly leakedFds: number;
-  readonly usedUs: number;
+  readonly tookMs: number;
   readonly idleWakes?: number;
   readonly idleUs?: number;
 }
@@ -90,7 +91,9 @@ for (const backend of BACKENDS) {
     test('where every worker is overloaded nothing is taken, and that is counted', { timeout }, async () => {
       const load = ['0:200:60', '1:200:60'];
       const outcome = await rescue({ backend, workers: ['busy=2', 'busy=2'], load });
-      assert.deepEqual([outcome.served, outcome.taken], [400, 0]);
+      assert.equal(outcome.served, 400);
+      // At the end one queue may be empty, and the process of the workers not run for longer than rescueAfterMs: one round.
+      assert.ok(outcome.taken <= 8, `${outcome.taken} taken`);
       assert.ok(outcome.allStuck > 0);
     });
 
@@ -100,16 +103,16 @@ for (const backend of BACKENDS) {
       assert.deepEqual([outcome.served, outcome.handed], [800, 800]);
     });
 
-    test('a receiver without room keeps nobody waiting but what is for it', { timeout }, async () => {
-      const outcome = await rescue({ backend, workers: ['stuck', 'late=5', 'takes'], load: ['0:200:50'], more: ['--fill'] });
-      assert.equal(outcome.served, 200);
+    test('what a slow receiver has no room for waits until it has', { timeout }, async () => {
+      const outcome = await rescue({ backend, workers: ['stuck', 'late=5'], load: ['0:100:50'], more: ['--fill'] });
+      assert.equal(outcome.served, 100);
     });
 
     test('without descriptors connections wait in their queue, and the thread does not spin', { timeout }, async () => {
       const outcome = await rescue({ backend, workers: ['stuck', 'takes', 'takes'], load: ['0:300:50'], more: ['--starve'] });
       assert.equal(outcome.served, 300);
       assert.ok(outcome.noDescriptors > 0);
-      assert.ok(outcome.wakes < 2_000, `${outcome.wakes} wakes`);
+      assert.ok(outcome.wakes <= 100 + outcome.tookMs, `${outcome.wakes} wakes in ${outcome.tookMs} ms`);
     });
 
     test('queues of a dead worker and of a retired generation are served by the others', { timeout }, async () => {
@@ -119,8 +122,14 @@ for (const backend of BACKENDS) {
       }
     });
 
+    test('of busy workers’ queues each wakes the thread at most once in half of rescueAfterMs', { timeout }, async () => {
+      const outcome = await rescue({ backend, workers: ['takes', 'takes'], load: ['0:1500:50:300', '1:1500:50:300'] });
+      assert.equal(outcome.served, 3_000);
+      assert.ok(outcome.wakes <= 10 + 2 * (outcome.tookMs / 5), `${outcome.wakes} wakes in ${outcome.tookMs} ms`);
+    });
+
     test('idle, the thread does not wake', { timeout }, async () => {
-      const outcome = await rescue({ backend, workers: ['takes', 'takes'], more: ['--idle', '500'] });
+      const outcome = await rescue({ backend, workers: ['takes', 'takes'], more: ['--idle', '300'] });
       assert.deepEqual([outcome.idleWakes, outcome.idleUs], [0, 0]);
     });
 

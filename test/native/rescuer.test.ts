@@ -3,6 +3,7 @@ import assert from 'node:assert/strict';
 import { spawnSync } from 'node:child_process';
 import { once } from 'node:events';
 import { writeSync } from 'node:fs';
+import { createServer } from 'node:net';
 import { suite, test, type TestContext } from 'node:test';
 import { setImmediate as turn } from 'node:timers/promises';
 import { Worker } from 'node:worker_threads';
@@ -132,6 +133,25 @@ for (const backend of ['epoll', 'io_uring'] as const) {
       await until(() => openFds().size === fds - 1 + taker.fds.length + 1);
       await group.connect();
       assert.equal(group.depths()[0], 1);
+    });
+
+    test('after close() the port is free at once, though its queue was watched', { timeout }, async (t) => {
+      const server = createServer().listen(0, '127.0.0.1');
+      await once(server, 'listening');
+      const { fd } = (server as unknown as { _handle: { fd: number } })._handle;
+      const { port } = addon.socketName(fd) as { port: number };
+      const rescuer = new addon.Rescuer({ rescueAfterMs: 4, backend });
+      for (const queue of [1, 2]) {
+        rescuer.addQueue(queue, KEY, fd);
+        rescuer.serveQueue(queue, queue);
+      }
+      addTaker(t, rescuer, 1, says('taken'));
+      await until(() => rescuer.counts().wakes > 0);
+      server.close();
+      rescuer.close();
+      const again = createServer().listen(port, '127.0.0.1');
+      await once(again, 'listening');
+      again.close();
     });
   });
 }
