@@ -63,8 +63,8 @@ Status Uring::map(const io_uring_params& parameters) {
   return {};
 }
 
-io_uring_sqe& Uring::prepare(uint8_t operation, int fd, uint64_t userData) {
-  while (*submitTail_ - load(submitHead_) == submitEntries_) enter(0, NEVER_MS);
+io_uring_sqe* Uring::prepare(uint8_t operation, int fd, uint64_t userData) {
+  if (*submitTail_ - load(submitHead_) == submitEntries_) return nullptr;
   unsigned tail = *submitTail_;
   io_uring_sqe& entry = entries_[tail & submitMask_];
   memset(&entry, 0, sizeof entry);
@@ -72,7 +72,7 @@ io_uring_sqe& Uring::prepare(uint8_t operation, int fd, uint64_t userData) {
   entry.fd = fd;
   entry.user_data = userData;
   store(submitTail_, tail + 1);
-  return entry;
+  return &entry;
 }
 
 void Uring::enter(unsigned atLeast, int64_t deadlineMs) {

@@ -28,8 +28,8 @@ class Uring {
   // Fails with ENOSYS, EPERM, ENOMEM (RLIMIT_MEMLOCK before Linux 5.12), EINVAL where the kernel is too old.
   Status open();
 
-  // A cleared entry to fill in; submits the others first when there is no room.
-  io_uring_sqe& prepare(uint8_t operation, int fd, uint64_t userData);
+  // A cleared entry to fill in, or null while there is no room: enter() makes some, unless completions are to be reaped before (EBUSY).
+  io_uring_sqe* prepare(uint8_t operation, int fd, uint64_t userData);
   // Submits what is prepared and waits for `atLeast` completions, or until the deadline. One that waits already ends it at once.
   void enter(unsigned atLeast, int64_t deadlineMs);
   // The oldest completion, taken out; false when there is none.

@@ -37,7 +37,7 @@ class UringBackend final : public Backend {
       if (found->second == events) return {};
       unwatch(fd, token);
     }
-    ring_.prepare(IORING_OP_POLL_ADD, fd, token).poll32_events = pollMask(events);
+    prepare(IORING_OP_POLL_ADD, fd, token).poll32_events = pollMask(events);
     watches_[token] = events;
     return {};
   }
@@ -45,7 +45,7 @@ class UringBackend final : public Backend {
   // Until it is really gone: a poll holds the open file, and whoever closes a listening socket wants its port free at once.
   void unwatch(int, uint64_t token) override {
     if (!watches_.contains(token)) return;
-    ring_.prepare(IORING_OP_POLL_REMOVE, -1, REMOVAL).addr = token;
+    prepare(IORING_OP_POLL_REMOVE, -1, REMOVAL).addr = token;
     while (watches_.contains(token)) {
       ring_.enter(1, NEVER_MS);
       reapAll();
@@ -53,7 +53,7 @@ class UringBackend final : public Backend {
   }
 
   void wait(int64_t deadlineMs, std::vector<uint64_t>& ready) override {
-    if (!isWakeWatched_) ring_.prepare(IORING_OP_POLL_ADD, wake_.get(), WAKE).poll32_events = pollMask(POLLIN);
+    if (!isWakeWatched_) prepare(IORING_OP_POLL_ADD, wake_.get(), WAKE).poll32_events = pollMask(POLLIN);
     isWakeWatched_ = true;
     ring_.enter(ready_.empty() ? 1 : 0, deadlineMs);
     reapAll();
@@ -71,8 +71,8 @@ class UringBackend final : public Backend {
     int refused = 0;
     while (max > 0 && refused == 0) {
       size_t count = std::min<size_t>(max, Uring::ENTRIES / 2);
-      for (size_t i = 0; i < count; i++) ring_.prepare(IORING_OP_ACCEPT, listener, ACCEPT).accept_flags = SOCK_CLOEXEC | SOCK_NONBLOCK;
-      accepts_ = count;
+      // Each is counted at once: to make room for the next the former may be submitted, and complete.
+      for (size_t i = 0; i < count; i++, accepts_++) prepare(IORING_OP_ACCEPT, listener, ACCEPT).accept_flags = SOCK_CLOEXEC | SOCK_NONBLOCK;
       while (accepts_ > 0) {
         ring_.enter(1, NEVER_MS);
         reapAll();
@@ -91,6 +91,14 @@ class UringBackend final : public Backend {
   static uint32_t pollMask(short events) {
     uint32_t mask = static_cast<uint16_t>(events);
     return __BYTE_ORDER__ == __ORDER_LITTLE_ENDIAN__ ? mask : mask << 16 | mask >> 16;
+  }
+
+  io_uring_sqe& prepare(uint8_t operation, int fd, uint64_t userData) {
+    for (;;) {
+      if (io_uring_sqe* entry = ring_.prepare(operation, fd, userData)) return *entry;
+      ring_.enter(0, NEVER_MS);
+      reapAll();
+    }
   }
 
   void reapAll() {

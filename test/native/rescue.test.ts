@@ -128,6 +128,13 @@ for (const backend of BACKENDS) {
       assert.ok(outcome.wakes <= 10 + 2 * (outcome.tookMs / 5), `${outcome.wakes} wakes in ${outcome.tookMs} ms`);
     });
 
+    test('many queues are watched, and fire, at once', { timeout }, async () => {
+      const workers = ['deaf', ...Array.from({ length: 149 }, () => 'takes')];
+      const load = Array.from({ length: 150 }, (_, i) => `${i}:4:4`);
+      const outcome = await rescue({ backend, workers, load });
+      assert.equal(outcome.served, 600);
+    });
+
     test('idle, the thread does not wake', { timeout }, async () => {
       const outcome = await rescue({ backend, workers: ['takes', 'takes'], more: ['--idle', '300'] });
       assert.deepEqual([outcome.idleWakes, outcome.idleUs], [0, 0]);
