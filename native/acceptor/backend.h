@@ -1,5 +1,5 @@
 // What the acceptor's thread asks of the kernel, behind one face with two back ends: to be told once when a descriptor is ready, to sleep
-// until then or until a deadline, to be woken from another thread, and to accept without waiting. All but wake() belong to one thread.
+// until then or until a deadline, and to be woken from another thread. All but wake() belong to one thread.
 //
 // A watch is one-shot: a queue that is busy must not wake us for each of its connections. Tokens are the caller's and below TOKEN_MAX;
 // one may come from wait() after its watch has been taken away, or without anything being there: it is a reason to look, not a fact.
@@ -9,7 +9,6 @@
 #include <memory>
 #include <vector>
 
-#include "sys/fd.h"
 #include "sys/result.h"
 
 namespace covet {
@@ -34,9 +33,6 @@ class Backend {
   virtual void wait(int64_t deadlineMs, std::vector<uint64_t>& ready) = 0;
   // From any thread; also before wait() begins.
   virtual void wake() = 0;
-
-  // Accepts up to `max` connections, CLOEXEC and non-blocking. 0, or the errno that ended it early: EAGAIN when the queue is empty.
-  virtual int accept(int listener, size_t max, std::vector<Fd>& into) = 0;
 };
 
 // Fails with EMFILE, ENFILE, ENOMEM.

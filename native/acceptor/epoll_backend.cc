@@ -1,8 +1,7 @@
-// The back end that every host has: epoll with EPOLLONESHOT, an eventfd to be woken by, accept4(2). epoll(7), eventfd(2).
+// The back end that every host has: epoll with EPOLLONESHOT, an eventfd to be woken by. epoll(7), eventfd(2).
 #include <poll.h>
 #include <sys/epoll.h>
 #include <sys/eventfd.h>
-#include <sys/socket.h>
 
 #include <algorithm>
 #include <climits>
@@ -10,6 +9,7 @@
 
 #include "acceptor/backend.h"
 #include "sys/clock.h"
+#include "sys/fd.h"
 
 namespace covet {
 
@@ -67,15 +67,6 @@ class EpollBackend final : public Backend {
     uint64_t one = 1;
     // EAGAIN: the counter is at its end, so the thread is awake anyway.
     (void)!write(wake_.get(), &one, sizeof one);
-  }
-
-  int accept(int listener, size_t max, std::vector<Fd>& into) override {
-    for (size_t i = 0; i < max; i++) {
-      int fd = accept4(listener, nullptr, nullptr, SOCK_CLOEXEC | SOCK_NONBLOCK);
-      if (fd < 0) return errno;
-      into.emplace_back(fd);
-    }
-    return 0;
   }
 
  private:

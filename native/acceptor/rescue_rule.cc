@@ -75,7 +75,6 @@ void RescueRule::watchAgain(QueueId id, Queue& queue) {
   queue.watch = Watch::Cold;
   queue.waitingSinceMs = 0;
   queue.depth = 0;
-  queue.isStuck = false;
   std::erase(changes_.unwatch, id);
   changes_.watch.push_back(id);
 }
@@ -136,7 +135,7 @@ void RescueRule::onLook(QueueId id, uint32_t depth, int64_t nowMs) {
 }
 
 void RescueRule::onProgress(Queue& queue) {
-  queue.isStuck = queue.isSuspect = false;
+  queue.isStuck = false;
   queue.waitingSinceMs = 0;
 }
 
@@ -161,7 +160,8 @@ Decision RescueRule::decide(int64_t nowMs, const std::set<WorkerId>& free) {
     const Queue& queue = queues_.at(id);
     std::vector<Candidate> among = candidates(queue.listener, queue.worker);
     if (queue.duty == Duty::Served) {
-      std::erase_if(among, [](const Candidate& each) { return !each.isIdle; });
+      int enough = queue.isStuck ? 1 : IDLE_LOOKS;
+      std::erase_if(among, [&](const Candidate& each) { return each.emptiness < enough; });
       decision.isAllStuck |= among.empty();
     }
     std::erase_if(among, [&](const Candidate& each) { return !budget.contains(each.worker) || budget.at(each.worker) == 0; });
@@ -173,9 +173,9 @@ Decision RescueRule::decide(int64_t nowMs, const std::set<WorkerId>& free) {
 std::vector<RescueRule::Candidate> RescueRule::candidates(ListenerId listener, WorkerId but) const {
   std::vector<Candidate> found;
   for (const auto& [id, queue] : queues_) {
-    if (queue.duty != Duty::Served || queue.listener != listener || queue.worker == but || queue.isSuspect) continue;
+    if (queue.duty != Duty::Served || queue.listener != listener || queue.worker == but || queue.isStuck) continue;
     auto taker = takers_.find(queue.worker);
-    if (taker != takers_.end()) found.push_back({queue.worker, queue.isIdle(), queue.depth, taker->second});
+    if (taker != takers_.end()) found.push_back({queue.worker, queue.emptiness(), queue.depth, taker->second});
   }
   std::sort(found.begin(), found.end(), [](const Candidate& a, const Candidate& b) { return a.rank() < b.rank(); });
   return found;
@@ -200,7 +200,7 @@ void RescueRule::onTaken(QueueId id, uint32_t asked, uint32_t got) {
   if (found == queues_.end()) return;
   Queue& queue = found->second;
   queue.depth -= std::min(queue.depth, got);
-  queue.isStuck = queue.isSuspect = true;
+  queue.isStuck = true;
   if (queue.depth == 0) queue.waitingSinceMs = 0;
   if (got == asked) return;
   // Somebody else took the rest.

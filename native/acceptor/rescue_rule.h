@@ -5,10 +5,10 @@
 //      ◀──────nobody else could─────┴──────────────────────────────────┘
 //
 // A Cold queue costs nothing: the kernel watches it. Hot ones are looked at together, a round each half of `rescueAfterMs`, as are the queues of
-// those that could take from them. A queue is taken from when it was not empty for `rescueAfterMs` (half of that, while its worker is known to be
-// stuck) and did not become shorter but by us, as long as somebody else's queue was empty at the last IDLE_LOOKS looks. So plain overload, where
-// every queue is long, moves nothing and is counted. Who was taken from takes nothing until its own queue moves again. A queue without a worker of the live generation has nobody to wait for: whoever is free gets
-// its connections.
+// those that could take from them. A queue is taken from when it was not empty for `rescueAfterMs` and did not become shorter but by us, as long as
+// somebody else's queue was empty at the last IDLE_LOOKS looks. So plain overload, where every queue is long, moves nothing and is counted. From then
+// on, until its own queue moves again, that worker is known to be stuck: it takes nothing, and half of that time and one empty look of another are
+// enough. A queue without a worker of the live generation has nobody to wait for: whoever is free gets its connections.
 //
 // A worker is named by a number that no other worker ever has: what was decided for one is never carried out on its successor.
 #pragma once
@@ -95,18 +95,18 @@ class RescueRule {
     uint32_t depth = 0;          // at its last look, less what was taken since
     int hotLooks = 0;
     int emptyLooks = 0;          // in a row
-    bool isStuck = false;        // it was taken from while it is hot, and its worker has shown no progress since
-    bool isSuspect = false;      // the same, for as long as it takes: it may be empty because we emptied it
+    bool isStuck = false;        // it was taken from, and its worker has shown no progress since: it may be empty because we emptied it
 
-    bool isIdle() const { return watch == Watch::Cold || emptyLooks >= IDLE_LOOKS; }
+    // How often in a row it was seen empty. One that its watch tells nothing of is.
+    int emptiness() const { return watch == Watch::Cold ? IDLE_LOOKS : emptyLooks; }
   };
 
   struct Candidate {
     WorkerId worker;
-    bool isIdle;
+    int emptiness;
     uint32_t depth;
     uint64_t givenAt;
-    auto rank() const { return std::tuple(!isIdle, depth, givenAt, worker); }
+    auto rank() const { return std::tuple(emptiness < IDLE_LOOKS, depth, givenAt, worker); }
   };
   using Budget = std::map<WorkerId, uint32_t>;  // connections that each may still be given in this round
 
@@ -115,7 +115,7 @@ class RescueRule {
   static void onProgress(Queue& queue);
   void watchAgain(QueueId id, Queue& queue);
   bool isDue(const Queue& queue, int64_t nowMs) const;
-  // Workers other than `but` that are takers, serve the listener and are not suspected to be stuck.
+  // Workers other than `but` that are takers, serve the listener and are not known to be stuck.
   std::vector<Candidate> candidates(ListenerId listener, WorkerId but) const;
   void share(QueueId from, uint32_t depth, const std::vector<Candidate>& among, Budget& budget, Decision& decision);
 

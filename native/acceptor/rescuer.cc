@@ -168,7 +168,7 @@ std::vector<Connection> Rescuer::accept(Queue& queue, uint32_t max) {
   std::vector<Fd> fds;
   AcceptTrouble trouble = AcceptTrouble::None;
   for (uint32_t tries = 0; tries < max && fds.size() < max; tries++) {
-    trouble = acceptTrouble(backend_->accept(queue.socket.get(), max - fds.size(), fds));
+    trouble = acceptTrouble(acceptSome(queue.socket.get(), max - fds.size(), fds));
     if (trouble != AcceptTrouble::ConnectionGone) break;
     counts_.connectionGone += 1;
   }

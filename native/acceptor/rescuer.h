@@ -12,7 +12,7 @@
 #include <variant>
 #include <vector>
 
-#include "acceptor/accept_trouble.h"
+#include "acceptor/accept.h"
 #include "acceptor/backend.h"
 #include "acceptor/counts.h"
 #include "acceptor/giver.h"

@@ -1,26 +1,23 @@
-// The back end by io_uring: POLL_ADD for a watch, ACCEPT for a connection, an eventfd that is polled to be woken by. Each completion says by the
-// upper bits of its user data what it belongs to; those of watches that come while something else is awaited are kept for wait().
-#include <fcntl.h>
+// The back end by io_uring: POLL_ADD for a watch, and for the eventfd to be woken by. Each completion says by the upper bits of its user data what it
+// belongs to; those of watches that come while something else is awaited are kept for wait().
 #include <poll.h>
 #include <sys/eventfd.h>
-#include <sys/socket.h>
 
-#include <algorithm>
 #include <map>
 #include <utility>
 
 #include "acceptor/backend.h"
 #include "acceptor/uring.h"
+#include "sys/fd.h"
 
 namespace covet {
 
 namespace {
 
-constexpr uint64_t ACCEPT = uint64_t{1} << 62;
-constexpr uint64_t REMOVAL = uint64_t{2} << 62;
-constexpr uint64_t WAKE = uint64_t{3} << 62;
+constexpr uint64_t REMOVAL = uint64_t{1} << 62;
+constexpr uint64_t WAKE = uint64_t{2} << 62;
 constexpr uint64_t KIND = uint64_t{3} << 62;  // 0: a watch, the rest is its token
-static_assert(TOKEN_MAX <= ACCEPT);
+static_assert(TOKEN_MAX <= REMOVAL);
 
 class UringBackend final : public Backend {
  public:
@@ -66,26 +63,6 @@ class UringBackend final : public Backend {
     (void)!write(wake_.get(), &one, sizeof one);  // EAGAIN: the thread is awake anyway
   }
 
-  // The listening socket is non-blocking, so each completes at once. The limit of descriptors is the one at this moment.
-  int accept(int listener, size_t max, std::vector<Fd>& into) override {
-    int refused = 0;
-    while (max > 0 && refused == 0) {
-      size_t count = std::min<size_t>(max, Uring::ENTRIES / 2);
-      // Each is counted at once: to make room for the next the former may be submitted, and complete.
-      for (size_t i = 0; i < count; i++, accepts_++) prepare(IORING_OP_ACCEPT, listener, ACCEPT).accept_flags = SOCK_CLOEXEC | SOCK_NONBLOCK;
-      while (accepts_ > 0) {
-        ring_.enter(1, NEVER_MS);
-        reapAll();
-      }
-      for (int result : std::exchange(accepted_, {})) {
-        if (result >= 0) into.emplace_back(result);
-        else refused = -result;
-      }
-      max -= count;
-    }
-    return refused;
-  }
-
  private:
   // The kernel reads the mask as a little-endian word; events below 2^16 lie in its upper half on big-endian machines.
   static uint32_t pollMask(short events) {
@@ -105,10 +82,6 @@ class UringBackend final : public Backend {
     io_uring_cqe completion;
     while (ring_.reap(completion)) {
       switch (completion.user_data & KIND) {
-        case ACCEPT:
-          accepts_--;
-          accepted_.push_back(completion.res);
-          break;
         case REMOVAL:
           break;
         case WAKE: {
@@ -129,8 +102,6 @@ class UringBackend final : public Backend {
   bool isWakeWatched_ = false;
   std::map<uint64_t, short> watches_;  // by token
   std::vector<uint64_t> ready_;
-  size_t accepts_ = 0;  // under way
-  std::vector<int> accepted_;
 };
 
 }  // namespace
