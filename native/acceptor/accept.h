@@ -1,6 +1,6 @@
 // Accepting on behalf of others, without waiting, and what an errno of accept(2) means then: nothing, a shortage that passes, or a socket that is
 // none any more. By accept4(2) for either back end: io_uring's ACCEPT waits on an empty queue even where the socket is non-blocking (Linux 6.10
-// has a flag against it), and would take the next connection from a worker that is well; and it costs 3 % less at best. Shortages leave connections in their queue, where they wait; trying again at once would only spin, so each pause is longer.
+// has a flag against it), and would take the next connection from a worker that is well; and it costs 3 % less at best.
 #pragma once
 
 #include <sys/socket.h>
@@ -50,6 +50,7 @@ inline int acceptSome(int listener, size_t max, std::vector<Fd>& into) {
   return 0;
 }
 
+// While there is a shortage connections wait in their queue; trying again at once would only spin, so each pause is longer.
 class AcceptPause {
  public:
   static constexpr int64_t SHORTEST_MS = 10;
