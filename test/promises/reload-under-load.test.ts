@@ -61,7 +61,10 @@ describe('reload under load', () => {
     const cells = row.clients.filter(({ slow = false }) => ALL || !slow || row.app === 'http.cjs');
     test(`reload loses no request of any client of ${row.app}`, async (t) => reloadUnder(t, row, cells, reloadsOf(row)));
   }
+});
 
+/** With --all there are so many that they would be what everything else waits for. */
+describe('reload under one client', { concurrency: 3 }, () => {
   const cells = ROWS.flatMap((row) => row.clients.map((cell) => ({ row, cell })));
   for (const { row, cell } of picked(cells)) {
     const times = reloadsAlone(row);
