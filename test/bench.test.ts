@@ -1,4 +1,7 @@
-/** The benchmarks run, small, so that they do not rot; and their statistics are right. Their figures come only from big runs. */
+/**
+ * The benchmarks run, small, so that they do not rot (a default run has the one that its seed picks), and their statistics are right. Their figures
+ * come only from big runs.
+ */
 import assert from 'node:assert/strict';
 import { spawn, spawnSync } from 'node:child_process';
 import { mkdtempSync, readdirSync, readFileSync, rmSync } from 'node:fs';
@@ -12,12 +15,13 @@ import { breaksBuild, type Claim, differenceOf, type Figure, figureOf, judge, pe
 import { Counter } from './load/tally.ts';
 import { resultOf } from './promises/home.ts';
 import { repositoryRoot } from './promises/root.ts';
+import { picked } from './promises/tier.ts';
 
 const NAMES = ['connections', 'keepalive', 'reload', 'startup', 'memory', 'preload', 'logs', 'cli', 'adoption', 'soak'] as const;
 const canUnshare = spawnSync('unshare', [process.getuid?.() === 0 ? '-n' : '-rn', 'true']).status === 0;
 
 describe('benchmarks', () => {
-  for (const name of NAMES) {
+  for (const name of picked(NAMES)) {
     test(
       `bench/${name} runs small and prints its table, command and machine`,
       { skip: canUnshare ? false : 'no network namespace can be made here' },
