@@ -3,6 +3,7 @@
  * Only so can there be a covet-init that is related to the workers at all, and only so is nothing closed in between. The workers serve on
  * throughout; whatever a client of the control socket had asked is answered by nobody.
  */
+import { constants } from 'node:os';
 import { binary } from '../../native/index.ts';
 import { encodeState, untoldOutputs } from '../init/state.ts';
 import type { SupervisorCore } from '../supervisor.ts';
@@ -25,7 +26,7 @@ export function becomeInit(core: SupervisorCore, told = ''): void {
   }
 }
 
-function execInit({ env, held, init, notes, registry, workers, notices }: SupervisorCore): void {
+function execInit({ env, held, init, isStopping, notes, registry, workers, notices }: SupervisorCore): void {
   const records = [
     ...notes.records(),
     ...registry.all().flatMap((listener) => listener.records()),
@@ -35,7 +36,8 @@ function execInit({ env, held, init, notes, registry, workers, notices }: Superv
     ...(held?.records() ?? []),
   ];
   endUnreported(env.native, untoldOutputs(records));
-  const { text, fds } = encodeState(records);
+  // The end of everything that had begun, whoever asked for it, is gone on with.
+  const { text, fds } = encodeState(records, isStopping ? constants.signals.SIGTERM : 0);
   // In memory: a disk that is full must not be what ends it.
   const state = env.native.memoryFile(STATE_FILE, text);
   const path = binary('covet-init');

@@ -43,9 +43,9 @@ export function untoldOutputs(records: readonly StateRecord[]): number[] {
   return records.flatMap(({ fields, fds }) => (fields['stage'] === UNTOLD ? (fds[OUT] ?? []) : []));
 }
 
-/** The text, and every descriptor in it. */
-export function encodeState(records: readonly StateRecord[]): { readonly text: string; readonly fds: readonly number[] } {
-  const self: StateRecord = { verb: 'init', fields: { version: '1', ready: '1', signal: '0' }, fds: [] };
+/** The text, and every descriptor in it. `signal`: what the next supervisor is told to have been sent, 0 for nothing. */
+export function encodeState(records: readonly StateRecord[], signal = 0): { readonly text: string; readonly fds: readonly number[] } {
+  const self: StateRecord = { verb: 'init', fields: { version: '1', ready: '1', signal: String(signal) }, fds: [] };
   const lines = [self, ...records].map(
     ({ verb, fields, fds }) =>
       `${encodeInitPacket({ verb, id: 0, fields: fds.length === 0 ? fields : { ...fields, fds: fds.join(',') } })}\n`,
