@@ -55,7 +55,7 @@ export class OthersDescriptors {
 }
 
 /** Empty for one that was closed meanwhile. */
-function linkOf(path: string): string {
+export function linkOf(path: string): string {
   try {
     return readlinkSync(path);
   } catch {

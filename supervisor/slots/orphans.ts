@@ -5,6 +5,7 @@
  */
 import { readdirSync } from 'node:fs';
 import { constants } from 'node:os';
+import type { Native } from '../../native/index.ts';
 import type { Env } from '../env.ts';
 import { processStat, readIfThere } from '../protocol/proc-files.ts';
 
@@ -31,7 +32,8 @@ export async function sweepOrphans(env: Env, brood: Brood, killTimeoutMs: number
     for (const pid of orphans) {
       if (seen.has(pid) && !isLate) continue;
       seen.add(pid);
-      signalOrphan(env, pid, brood, isLate ? constants.signals.SIGKILL : constants.signals.SIGTERM);
+      const isMeant = (): boolean => belongsTo(pid, brood.app) || brood.group.pids().includes(pid);
+      signalIfStill(env.native, pid, isMeant, isLate ? constants.signals.SIGKILL : constants.signals.SIGTERM);
     }
     if (isLate && round > ROUNDS_MAX) return seen.size;
     await new Promise<void>((resolve) => env.after(LOOK_MS, resolve));
@@ -46,19 +48,20 @@ function findOrphans({ app, initPid, group }: Brood): number[] {
   return [...new Set([...found, ...group.pids()])];
 }
 
-function signalOrphan(env: Env, pid: number, { app, group }: Brood, signal: number): void {
+/** Signals a process by its pidfd, if it still is the one that is meant. */
+export function signalIfStill(native: Native, pid: number, isMeant: () => boolean, signal: number): void {
   let pidfd: number;
   try {
-    pidfd = env.native.pidfdOpen(pid);
+    pidfd = native.pidfdOpen(pid);
   } catch {
     return; // it ended meanwhile
   }
   try {
-    if (belongsTo(pid, app) || group.pids().includes(pid)) env.native.pidfdSignal(pidfd, signal);
+    if (isMeant()) native.pidfdSignal(pidfd, signal);
   } catch (error) {
     if ((error as NodeJS.ErrnoException).code !== 'ESRCH') throw error;
   } finally {
-    env.native.closeFd(pidfd);
+    native.closeFd(pidfd);
   }
 }
 

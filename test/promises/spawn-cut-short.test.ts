@@ -7,7 +7,7 @@ import type { ChildProcess } from 'node:child_process';
 import { readFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { test } from 'node:test';
-import { eventually } from './eventually.ts';
+import { DEADLINE_MS, eventually } from './eventually.ts';
 import { Home } from './home.ts';
 import { repositoryRoot } from './root.ts';
 
@@ -20,7 +20,8 @@ async function stopInit(home: Home, { init, supervisor }: { init: number; superv
   for (let tries = 0; tries < TRIES_MAX; tries++) {
     const before = children();
     const scaling = home.spawn(['scale', 'queue', '2']);
-    while (children() === before && scaling.exitCode === null) await new Promise(setImmediate);
+    const end = performance.now() + DEADLINE_MS;
+    while (children() === before && scaling.exitCode === null && performance.now() < end) await new Promise(setImmediate);
     process.kill(init, 'SIGSTOP');
     if (scaling.exitCode === null) return scaling;
     process.kill(init, 'SIGCONT');
