@@ -8,13 +8,17 @@ import { readWorkerKey } from '../init/keys.ts';
 import type { LogStore } from '../logs/log-store.ts';
 import { appConfigSchema } from '../protocol/config.ts';
 
-/** Of what is left in `held`. Rejects as LogStore#open. */
+/** Of what is left in `held`. A log that cannot be opened is said, and no reason to be without a supervisor. */
 export async function keepWriting(logs: LogStore, held: Held): Promise<void> {
   const options = parse(appConfigSchema.entries.logs, undefined);
   for (const { key, out, err } of held.workers.values()) {
     const parts = readWorkerKey(key);
     if (parts === null) continue;
-    await logs.open(parts.app, options);
-    logs.attach(parts.app, parts.slot, out, err);
+    try {
+      await logs.open(parts.app, options);
+      logs.attach(parts.app, parts.slot, out, err);
+    } catch (error) {
+      logs.say(parts.app, (error as Error).message);
+    }
   }
 }
